@@ -1,0 +1,16 @@
+//! AWS vocabulary: plain values that cannot be wrong once they exist.
+
+mod arn;
+mod credentials;
+mod duration;
+mod names;
+mod partition;
+
+pub use arn::{AccountId, InvalidArn, ProviderArn, RoleArn, RoleName, SamlProviderName};
+pub use credentials::Credentials;
+pub use duration::{DurationOutOfRange, InvalidDuration, SessionDuration};
+pub use names::{InvalidName, SessionName, SourceIdentity};
+pub use partition::{Partition, Region, UnknownPartition};
+
+#[cfg(test)]
+mod tests;
