@@ -68,7 +68,7 @@ impl FromStr for RoleName {
         }
         if path.len() > 510
             || text.starts_with('/')
-            || path.contains("//")
+            || text.contains("//")
             || !path.bytes().all(|b| (0x21..=0x7e).contains(&b))
         {
             return Err(error("a path of printable ASCII without a leading slash or an empty part"));
