@@ -25,7 +25,19 @@
 //! Imports point one way: `cli web sandbox` → `flows` → `store` → `signin issuance access audit` →
 //! `catalog saml` → `identity aws` → `sys`. Only [`app`] sees everything.
 
+pub mod access;
+pub mod app;
+pub mod audit;
 pub mod aws;
+pub mod catalog;
 pub mod cli;
+pub mod config;
+pub mod flows;
 pub mod identity;
+pub mod issuance;
+pub mod saml;
+pub mod sandbox;
+pub mod signin;
+pub mod store;
 pub mod sys;
+pub mod web;

@@ -1,0 +1,1 @@
+//! Which roles, for how long and why; the only maker of a `Permit`.

@@ -1,0 +1,1 @@
+//! Composition root: a `Config` goes in, a running broker comes out.

@@ -1,0 +1,1 @@
+//! What happened, in a chain nobody can edit unseen.

@@ -1,0 +1,1 @@
+//! Connectors, accounts, roles and rules, and their TOML form.

@@ -1,0 +1,1 @@
+//! How this process runs: what was typed becomes what is true.

@@ -1,0 +1,1 @@
+//! A `Permit` becomes credentials or a console URL.

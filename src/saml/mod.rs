@@ -1,0 +1,1 @@
+//! SAML mechanics without policy: strict gate, signatures, encryption, bindings, canonical writing.

@@ -1,0 +1,1 @@
+//! A local AWS and a development identity provider, for demos and tests.

@@ -1,0 +1,2 @@
+//! A stranger becomes a `VerifiedIdentity`.
+pub mod saml;

@@ -1,0 +1,1 @@
+//! Rolegate as a SAML service provider: which replies are believed, and what is read from them.

@@ -1,0 +1,1 @@
+//! Routes, extractors, problems, pages.
