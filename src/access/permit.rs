@@ -1,0 +1,88 @@
+//! Authority as a value.
+
+use jiff::Timestamp;
+
+use crate::aws::{ProviderArn, RoleArn, SessionDuration, SessionName, SourceIdentity};
+use crate::identity::SubjectId;
+
+/// One session tag: key at most 128 and value at most 256 characters, checked where the catalog is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionTag {
+    pub key: String,
+    pub value: String,
+}
+
+/// Leave to obtain credentials for one role, once.
+///
+/// Only `access` makes one, from a decision; issuance takes it by value. It cannot be cloned, stored or read back.
+#[derive(Debug)]
+#[must_use = "a permit is spent at issuance"]
+pub struct Permit(Terms);
+
+/// What a permit allows. Private to `access`, so that nobody else can write one down.
+#[derive(Debug)]
+pub(in crate::access) struct Terms {
+    pub subject: SubjectId,
+    pub role: RoleArn,
+    pub provider: ProviderArn,
+    pub duration: SessionDuration,
+    pub session_name: SessionName,
+    pub source_identity: SourceIdentity,
+    pub session_tags: Vec<SessionTag>,
+    /// The id of the rule that granted it.
+    pub rule: String,
+    /// When the session at the identity provider ends, where it says so.
+    pub session_ends: Option<Timestamp>,
+}
+
+impl Permit {
+    pub(in crate::access) fn new(terms: Terms) -> Self {
+        Self(terms)
+    }
+
+    #[must_use]
+    pub fn subject(&self) -> &SubjectId {
+        &self.0.subject
+    }
+
+    #[must_use]
+    pub fn role(&self) -> &RoleArn {
+        &self.0.role
+    }
+
+    #[must_use]
+    pub fn provider(&self) -> &ProviderArn {
+        &self.0.provider
+    }
+
+    /// How long the credentials may live: everything that limits it is in here already.
+    #[must_use]
+    pub fn duration(&self) -> SessionDuration {
+        self.0.duration
+    }
+
+    #[must_use]
+    pub fn session_name(&self) -> &SessionName {
+        &self.0.session_name
+    }
+
+    #[must_use]
+    pub fn source_identity(&self) -> &SourceIdentity {
+        &self.0.source_identity
+    }
+
+    #[must_use]
+    pub fn session_tags(&self) -> &[SessionTag] {
+        &self.0.session_tags
+    }
+
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        &self.0.rule
+    }
+
+    #[must_use]
+    pub fn session_ends(&self) -> Option<Timestamp> {
+        self.0.session_ends
+    }
+}
