@@ -1,0 +1,107 @@
+//! One thing that happened.
+
+use serde_json::{Map, Value};
+
+use crate::identity::SubjectId;
+
+/// What happened. The text form is stable: people write queries and alarms against it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    SignInSucceeded,
+    SignInRefused,
+    SessionEnded,
+    AccessRefused,
+    IssueIntended,
+    IssueSucceeded,
+    IssueFailed,
+    IssueDenied,
+    ConsoleFailed,
+    CatalogApplied,
+    KeyCreated,
+    MetadataRefreshed,
+}
+
+impl Kind {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignInSucceeded => "sign-in.succeeded",
+            Self::SignInRefused => "sign-in.refused",
+            Self::SessionEnded => "session.ended",
+            Self::AccessRefused => "access.refused",
+            Self::IssueIntended => "issue.intended",
+            Self::IssueSucceeded => "issue.succeeded",
+            Self::IssueFailed => "issue.failed",
+            Self::IssueDenied => "issue.denied",
+            Self::ConsoleFailed => "console.failed",
+            Self::CatalogApplied => "catalog.applied",
+            Self::KeyCreated => "key.created",
+            Self::MetadataRefreshed => "metadata.refreshed",
+        }
+    }
+}
+
+/// One thing that happened, before it has a place in the chain.
+///
+/// Values are cut at 1,000 characters: what a stranger sends may be quoted here, but cannot fill the disk.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub(crate) kind: Kind,
+    pub(crate) subject: Option<String>,
+    pub(crate) reference: Option<String>,
+    body: Map<String, Value>,
+}
+
+const LONGEST_VALUE: usize = 1_000;
+
+impl Event {
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
+        Self { kind, subject: None, reference: None, body: Map::new() }
+    }
+
+    /// Whom it is about, as `connector:subject`.
+    #[must_use]
+    pub fn about(mut self, subject: &SubjectId) -> Self {
+        self.subject = Some(subject.to_string());
+        self
+    }
+
+    /// The id that ties events, log lines and pages together: an issue id or a support id.
+    #[must_use]
+    pub fn reference(mut self, reference: &str) -> Self {
+        self.reference = Some(reference.to_owned());
+        self
+    }
+
+    /// Adds a detail. Never a secret: no token, assertion, cookie or key has business here.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.body.insert(name.to_owned(), cut(value.into()));
+        self
+    }
+
+    /// Adds a detail where there is one.
+    #[must_use]
+    pub fn with_some(self, name: &str, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    /// The details as the JSON text that is stored and hashed.
+    #[must_use]
+    pub fn body(&self) -> String {
+        Value::Object(self.body.clone()).to_string()
+    }
+}
+
+fn cut(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.chars().count() > LONGEST_VALUE => {
+            Value::String(text.chars().take(LONGEST_VALUE).chain("…".chars()).collect())
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,44 @@
+//! Removing what has expired, a bounded amount at a time. Several replicas may do it at once.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Store, StoreError, millis};
+
+const BATCH: i64 = 500;
+
+/// How long an expired sign-in attempt is kept, so that a late reply is told "too late" and not "unknown".
+const LATE: SignedDuration = SignedDuration::from_hours(1);
+
+impl Store {
+    /// Removes up to one batch per table of what no longer counts at `now`; returns how many rows went.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn remove_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let late = millis(now - LATE);
+        let now = millis(now);
+        let statements = [
+            (
+                "DELETE FROM session WHERE id_hash IN (SELECT id_hash FROM session WHERE expires_ms <= $1 OR last_seen_ms + idle_ms <= $1 LIMIT $2)",
+                now,
+            ),
+            (
+                "DELETE FROM sign_in_attempt WHERE handle_hash IN (SELECT handle_hash FROM sign_in_attempt WHERE expires_ms <= $1 LIMIT $2)",
+                late,
+            ),
+            (
+                "DELETE FROM sign_in_ticket WHERE ticket_hash IN (SELECT ticket_hash FROM sign_in_ticket WHERE expires_ms <= $1 LIMIT $2)",
+                now,
+            ),
+            (
+                "DELETE FROM used_assertion WHERE rowid IN (SELECT rowid FROM used_assertion WHERE until_ms <= $1 LIMIT $2)",
+                now,
+            ),
+        ];
+        let mut removed = 0;
+        for (statement, limit) in statements {
+            removed += sqlx::query(statement).bind(limit).bind(BATCH).execute(self.writer()).await?.rows_affected();
+        }
+        Ok(removed)
+    }
+}

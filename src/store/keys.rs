@@ -1,0 +1,81 @@
+//! Rolegate's own key pairs, the private half sealed.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use zeroize::Zeroizing;
+
+use super::{Store, StoreError, Tx, millis};
+use crate::sys::Rng;
+use crate::sys::seal::SealingKey;
+
+/// A key pair as it is kept: PKCS#8 and X.509, both DER.
+pub struct StoredKey {
+    pub private: Zeroizing<Vec<u8>>,
+    pub certificate: Vec<u8>,
+}
+
+impl std::fmt::Debug for StoredKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StoredKey")
+    }
+}
+
+fn place(id: &str) -> String {
+    format!("key_pair:{id}:private")
+}
+
+/// The key pair for a purpose, if one was made.
+///
+/// # Errors
+/// The database refuses, or the key was sealed with another sealing key.
+pub async fn key_for(tx: &mut Tx, purpose: &str, sealing: &SealingKey) -> Result<Option<StoredKey>, StoreError> {
+    let row = sqlx::query("SELECT id, sealed_private, certificate FROM key_pair WHERE purpose = $1")
+        .bind(purpose)
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.map(|row| {
+        let id: String = row.try_get(0)?;
+        Ok(StoredKey { private: sealing.open(&place(&id), row.try_get(1)?)?, certificate: row.try_get(2)? })
+    })
+    .transpose()
+}
+
+/// Keeps a new key pair for a purpose that has none.
+///
+/// # Errors
+/// The database refuses, also when the purpose has a key already.
+pub async fn add_key(
+    tx: &mut Tx,
+    id: &str,
+    purpose: &str,
+    key: &StoredKey,
+    sealing: &SealingKey,
+    rng: &dyn Rng,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO key_pair (id, purpose, sealed_private, certificate, created_ms) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(id)
+    .bind(purpose)
+    .bind(sealing.seal(&place(id), &key.private, rng))
+    .bind(&key.certificate)
+    .bind(millis(now))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+impl Store {
+    /// The certificate for a purpose, which is public and needs no sealing key.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn certificate_for(&self, purpose: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let row = sqlx::query("SELECT certificate FROM key_pair WHERE purpose = $1")
+            .bind(purpose)
+            .fetch_optional(self.reader())
+            .await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
+    }
+}

@@ -1,0 +1,102 @@
+use super::audit::{AuditError, append};
+use super::sign_in::{Attempt, use_assertion};
+use super::*;
+use crate::audit::{Chain, ChainKey, Event, Head, Kind, VerifyError};
+
+async fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("test.db")).await.unwrap();
+    (dir, store)
+}
+
+fn chain() -> Chain {
+    Chain::new(ChainKey::new([1; 32]))
+}
+
+fn now() -> Timestamp {
+    "2026-01-02T03:04:05Z".parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_chain_of_events_verifies_and_tampering_is_found() {
+    let (_dir, store) = store().await;
+    for at in 0..5 {
+        store.record(&chain(), &Event::new(Kind::SignInRefused).with("n", at), now()).await.unwrap();
+    }
+    let head = store.verify_audit(&chain(), None).await.unwrap();
+    assert_eq!(head.seq, 5);
+    assert!(store.verify_audit(&chain(), Some(Head { seq: 6, hash: [0; 32] })).await.is_err());
+
+    let refused = sqlx::query("UPDATE audit_event SET body = '{}' WHERE seq = 3").execute(store.writer()).await;
+    assert!(refused.is_err(), "the table itself refuses changes");
+    // Somebody with the file can drop the trigger; the chain still tells.
+    sqlx::query("DROP TRIGGER audit_event_is_never_changed").execute(store.writer()).await.unwrap();
+    sqlx::query("UPDATE audit_event SET body = '{}' WHERE seq = 3").execute(store.writer()).await.unwrap();
+    let broken = store.verify_audit(&chain(), None).await;
+    assert!(matches!(broken, Err(AuditError::Broken(VerifyError::Altered(3)))), "{broken:?}");
+}
+
+#[tokio::test]
+async fn an_event_in_a_transaction_that_is_rolled_back_never_happened() {
+    let (_dir, store) = store().await;
+    let mut tx = store.begin().await.unwrap();
+    append(&mut tx, &chain(), &Event::new(Kind::KeyCreated), now()).await.unwrap();
+    tx.rollback().await.unwrap();
+    assert_eq!(store.verify_audit(&chain(), None).await.unwrap(), Head::EMPTY);
+}
+
+#[tokio::test]
+async fn an_attempt_is_handed_out_once() {
+    let (_dir, store) = store().await;
+    let attempt = Attempt {
+        connector: "okta".parse().unwrap(),
+        request_id: "_1".into(),
+        browser: [2; 32],
+        return_to: "/".into(),
+        force_authn: false,
+        started: now(),
+        expires: now() + SECOND,
+    };
+    store.add_attempt(&[1; 32], &attempt).await.unwrap();
+    let (one, other) = tokio::join!(store.take_attempt(&[1; 32]), store.take_attempt(&[1; 32]));
+    assert_eq!(usize::from(one.unwrap().is_some()) + usize::from(other.unwrap().is_some()), 1);
+}
+
+const SECOND: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
+
+#[tokio::test]
+async fn two_processes_on_one_database_accept_an_assertion_once() {
+    let (dir, first) = store().await;
+    let second = Store::open(&dir.path().join("test.db")).await.unwrap();
+    let attempt = async |store: &Store| {
+        let mut tx = store.begin().await.unwrap();
+        let accepted = use_assertion(&mut tx, "idp", "_a", now() + SECOND).await.unwrap();
+        tx.commit().await.unwrap();
+        accepted
+    };
+    let (one, other) = tokio::join!(attempt(&first), attempt(&second));
+    assert!(one ^ other);
+}
+
+#[tokio::test]
+async fn expired_rows_are_removed_and_live_ones_stay() {
+    let (_dir, store) = store().await;
+    for (id, until) in [("_old", now()), ("_new", now() + SECOND)] {
+        let mut tx = store.begin().await.unwrap();
+        assert!(use_assertion(&mut tx, "idp", id, until).await.unwrap());
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(store.remove_expired(now()).await.unwrap(), 1);
+    assert_eq!(store.remove_expired(now()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn settings_that_durability_rests_on_are_in_force() {
+    let (_dir, store) = store().await;
+    for (pragma, expected) in [("PRAGMA synchronous", 2_i64), ("PRAGMA foreign_keys", 1)] {
+        let value: i64 = sqlx::query_scalar(pragma).fetch_one(store.writer()).await.unwrap();
+        assert_eq!(value, expected, "{pragma}");
+    }
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(store.writer()).await.unwrap();
+    assert_eq!(mode, "wal");
+}
