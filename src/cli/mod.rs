@@ -1,5 +1,7 @@
 //! The command line: data on stdout, words on stderr, a meaningful exit code.
 
+pub mod config;
+
 use std::process::ExitCode;
 
 /// Parses the arguments and runs the command.

@@ -1,0 +1,84 @@
+//! `[aws]`: how AWS is reached. Nothing here is needed with the real AWS.
+
+use std::time::Duration;
+
+use url::{Origin, Url};
+
+use super::reader::{Reader, duration, number};
+use super::server::web_url;
+use super::setting::Setting;
+use crate::aws::Region;
+
+pub(super) static SETTINGS: &[&Setting] = &[
+    &REGION,
+    &STS_ENDPOINT,
+    &FEDERATION_ENDPOINT,
+    &CONSOLE_URL,
+    &CONSOLE_ORIGINS,
+    &CONNECT_TIMEOUT,
+    &ATTEMPT_TIMEOUT,
+    &TOTAL_TIMEOUT,
+    &MAX_ATTEMPTS,
+];
+static REGION: Setting =
+    Setting::optional("aws.region", "us-east-1, cn-north-1 or us-gov-west-1, by the account's partition");
+static STS_ENDPOINT: Setting = Setting::optional("aws.sts_endpoint", "the regional endpoint of AWS");
+static FEDERATION_ENDPOINT: Setting = Setting::optional("aws.federation_endpoint", "the sign-in service of AWS");
+static CONSOLE_URL: Setting = Setting::optional("aws.console_url", "the console's home page");
+static CONSOLE_ORIGINS: Setting = Setting::optional("aws.console_origins", "none besides the console's own");
+static CONNECT_TIMEOUT: Setting = Setting::new("aws.connect_timeout", "2s");
+static ATTEMPT_TIMEOUT: Setting = Setting::new("aws.attempt_timeout", "5s");
+static TOTAL_TIMEOUT: Setting = Setting::new("aws.total_timeout", "12s");
+static MAX_ATTEMPTS: Setting = Setting::new("aws.max_attempts", "3");
+
+#[derive(Debug, Clone)]
+pub struct AwsConfig {
+    /// Where STS is called when neither role nor account says; `None` is the partition's default region.
+    pub region: Option<Region>,
+    /// Called instead of AWS's STS, for every partition and region.
+    pub sts_endpoint: Option<Url>,
+    /// Called instead of AWS's federation endpoint.
+    pub federation_endpoint: Option<Url>,
+    /// Where people land when nothing else is said.
+    pub console_url: Option<Url>,
+    /// Origins people may be sent to besides those of the AWS console.
+    pub console_origins: Vec<Origin>,
+    pub connect_timeout: Duration,
+    /// The longest one try of a call may take.
+    pub attempt_timeout: Duration,
+    /// The longest a call may take, all tries together.
+    pub total_timeout: Duration,
+    /// How often a call is tried, the first time included.
+    pub max_attempts: u32,
+}
+
+pub(super) fn read(reader: &mut Reader) -> AwsConfig {
+    let bounded = || duration(Duration::from_millis(100), Duration::from_secs(60));
+    let config = AwsConfig {
+        region: reader.optional(&REGION, |text| {
+            text.parse().map_err(|_| "write the name of a region, such as eu-west-1".to_owned())
+        }),
+        sts_endpoint: reader.optional(&STS_ENDPOINT, web_url),
+        federation_endpoint: reader.optional(&FEDERATION_ENDPOINT, web_url),
+        console_url: reader.optional(&CONSOLE_URL, web_url),
+        console_origins: reader.list(&CONSOLE_ORIGINS, |text| {
+            let url = web_url(text)?;
+            if url.path() == "/" && url.query().is_none() && url.fragment().is_none() {
+                Ok(url.origin())
+            } else {
+                Err("write scheme, host and port only, such as https://portal.example.com".to_owned())
+            }
+        }),
+        connect_timeout: reader.value(&CONNECT_TIMEOUT, bounded()),
+        attempt_timeout: reader.value(&ATTEMPT_TIMEOUT, bounded()),
+        total_timeout: reader.value(&TOTAL_TIMEOUT, bounded()),
+        max_attempts: reader.value(&MAX_ATTEMPTS, number(1, 10)),
+    };
+    if config.attempt_timeout > config.total_timeout {
+        reader.clash(&ATTEMPT_TIMEOUT, "write no more than aws.total_timeout");
+    }
+    if config.connect_timeout > config.attempt_timeout {
+        reader.clash(&CONNECT_TIMEOUT, "write no more than aws.attempt_timeout");
+    }
+    config
+}
