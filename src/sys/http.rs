@@ -6,16 +6,16 @@ use url::Url;
 
 /// A client for calls the operator configured: identity provider metadata, STS, the federation endpoint.
 ///
-/// It follows no redirect and has a connect timeout; callers set the rest per request.
+/// It follows no redirect and gives up connecting after `connect_timeout`; callers set the rest per request.
 ///
 /// # Errors
 /// The platform's certificate store cannot be read.
-pub fn client() -> Result<reqwest::Client, reqwest::Error> {
+pub fn client(connect_timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     // A second call finds the provider installed already, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(2))
+        .connect_timeout(connect_timeout)
         .user_agent(concat!("rolegate/", env!("CARGO_PKG_VERSION")))
         .build()
 }

@@ -2,9 +2,14 @@
 
 pub mod clock;
 pub mod http;
+mod local_path;
 pub mod random;
 pub mod seal;
+pub mod telemetry;
+mod token;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use local_path::LocalPath;
 pub use random::{Rng, SeededRng, SystemRng};
 pub use secrecy::{ExposeSecret, SecretString};
+pub use token::{Token, TokenHash};

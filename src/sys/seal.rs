@@ -10,6 +10,7 @@ const NONCE_LEN: usize = 12;
 const TAG_LEN: usize = 16;
 
 /// The 256-bit key under which secrets are sealed before they are stored.
+#[derive(Clone)]
 pub struct SealingKey(Zeroizing<[u8; 32]>);
 
 impl std::fmt::Debug for SealingKey {
@@ -36,6 +37,16 @@ impl SealingKey {
         let mut bytes = Zeroizing::new([0_u8; 32]);
         rng.fill(&mut *bytes);
         Self(bytes)
+    }
+
+    /// A key for another purpose, from which this one cannot be found: HMAC-SHA-256 of the label.
+    #[must_use]
+    pub fn derive(&self, label: &str) -> [u8; 32] {
+        let key = openssl::pkey::PKey::hmac(&*self.0).expect("32 bytes make an HMAC key");
+        let mut mac = openssl::sign::Signer::new(openssl::hash::MessageDigest::sha256(), &key)
+            .expect("HMAC with SHA-256 is always there");
+        mac.update(label.as_bytes()).expect("HMAC takes any bytes");
+        mac.sign_to_vec().expect("HMAC takes any bytes").try_into().expect("SHA-256 is 32 bytes")
     }
 
     /// Seals `plain` for one `place` (`table:row:column`); it opens at that place only.
