@@ -40,6 +40,29 @@ impl Permit {
         Self(terms)
     }
 
+    /// A permit nobody decided on, for tests of what comes after the decision.
+    #[cfg(test)]
+    pub(crate) fn for_tests(
+        subject: SubjectId,
+        role: &RoleArn,
+        duration: SessionDuration,
+        session_tags: Vec<SessionTag>,
+        session_ends: Option<Timestamp>,
+    ) -> Self {
+        let provider = "rolegate".parse().expect("a provider name");
+        Self(Terms {
+            provider: ProviderArn::new(role.partition(), role.account(), provider),
+            role: role.clone(),
+            duration,
+            session_name: SessionName::for_person(&subject.value),
+            source_identity: SourceIdentity::for_person(&subject.value),
+            subject,
+            session_tags,
+            rule: "test".to_owned(),
+            session_ends,
+        })
+    }
+
     #[must_use]
     pub fn subject(&self) -> &SubjectId {
         &self.0.subject

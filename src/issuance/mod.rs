@@ -1,1 +1,26 @@
 //! A `Permit` becomes credentials or a console URL.
+//!
+//! [`Issuer`] is the only way in, and it takes a [`Permit`](crate::access::Permit) by value:
+//!
+//! 1. [`assertion`] mints one signed SAML response that names exactly one role;
+//! 2. [`sts`] exchanges it for credentials, unsigned, as AWS defines `AssumeRoleWithSAML`;
+//! 3. [`federation`] turns credentials into a link to the console, at a destination [`console`] allows;
+//! 4. [`formats`] writes credentials down the way shells and SDKs read them.
+//!
+//! [`metadata`] is what an AWS account is told to trust.
+
+pub mod assertion;
+pub mod console;
+#[cfg(test)]
+mod fake;
+pub mod federation;
+pub mod formats;
+mod issuer;
+pub mod metadata;
+pub mod sts;
+
+pub use console::{ConsoleDestination, Consoles, DestinationRefused};
+pub use federation::{ConsoleLogin, FederationError};
+pub use formats::Format;
+pub use issuer::{IssueError, Issued, Issuer, Parts, Regions};
+pub use sts::StsError;

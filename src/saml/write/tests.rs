@@ -196,7 +196,7 @@ proptest! {
             Err(other) => prop_assert!(false, "{other}"),
             Ok(written) => {
                 let document = roxmltree::Document::parse(written.as_str()).unwrap();
-                let names: Vec<_> = document.descendants().filter(|n| n.is_element()).map(|n| n.tag_name().name()).collect();
+                let names: Vec<_> = document.descendants().filter(roxmltree::Node::is_element).map(|n| n.tag_name().name()).collect();
                 prop_assert_eq!(names, ["Assertion", "Issuer", "Subject", "NameID"]);
                 prop_assert!(!document.descendants().any(|n| n.is_comment() || n.is_pi()));
                 let name_id = document.descendants().find(|n| n.has_tag_name((SAML.uri, "NameID"))).unwrap();

@@ -1,0 +1,238 @@
+//! The single entry to issuance.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::assertion::{self, Assertion};
+use super::console::ConsoleDestination;
+use super::federation::{ConsoleLogin, Federation, FederationError};
+use super::sts::{Assumed, Sts, StsError};
+use crate::access::Permit;
+use crate::aws::{Credentials, Partition, Region, RoleArn, SessionDuration, SessionName};
+use crate::saml::write::{Signer, WriteError};
+use crate::sys::{Clock, Rng};
+
+/// The region in which each partition's STS and sign-in service are called; the partition's default where none is set.
+#[derive(Debug, Clone, Default)]
+pub struct Regions(BTreeMap<Partition, Region>);
+
+impl Regions {
+    /// Sets the region of the partition it belongs to.
+    #[must_use]
+    pub fn with(mut self, region: Region) -> Self {
+        if let Some(partition) = Partition::ALL.into_iter().find(|partition| partition.has_region(&region)) {
+            self.0.insert(partition, region);
+        }
+        self
+    }
+
+    #[must_use]
+    pub fn of(&self, partition: Partition) -> Region {
+        self.0.get(&partition).cloned().unwrap_or_else(|| partition.default_region())
+    }
+}
+
+/// What an [`Issuer`] is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Our name toward AWS, as in the metadata.
+    pub entity_id: String,
+    pub signer: Arc<dyn Signer>,
+    pub sts: Sts,
+    pub federation: Federation,
+    pub regions: Regions,
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+}
+
+/// Turns permits into credentials, and credentials into links to the console.
+#[derive(Debug)]
+pub struct Issuer {
+    parts: Arc<Parts>,
+    /// As many signatures at once as there are processors: a crowd waits here rather than on every blocking thread.
+    signing: Arc<Semaphore>,
+}
+
+/// Credentials, and how they came about. Only an [`Issuer`] makes one, from a permit.
+#[derive(Debug)]
+pub struct Issued {
+    credentials: Credentials,
+    role: RoleArn,
+    session_name: SessionName,
+    asked: SessionDuration,
+    granted: SessionDuration,
+    assumed_role_arn: Option<String>,
+    request_id: Option<String>,
+    assertion_id: String,
+}
+
+/// Why nothing was issued.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    #[error("the assertion could not be minted")]
+    Mint(#[source] WriteError),
+    #[error("the assertion was not finished: its thread ended")]
+    Interrupted,
+    #[error(transparent)]
+    Sts(#[from] StsError),
+}
+
+impl IssueError {
+    /// A stable name for audit events and metrics.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Mint(_) => "mint-failed",
+            Self::Interrupted => "mint-interrupted",
+            Self::Sts(error) => error.code(),
+        }
+    }
+
+    /// What a person is told.
+    #[must_use]
+    pub const fn sentence(&self) -> &'static str {
+        match self {
+            Self::Mint(WriteError::ForbiddenCharacter { .. }) => {
+                "Your identity provider sent a character that AWS cannot be told. A Rolegate administrator finds \
+                 where in the audit log."
+            }
+            Self::Mint(_) | Self::Interrupted => {
+                "Rolegate could not sign the request to AWS. Please tell whoever runs it."
+            }
+            Self::Sts(error) => error.sentence(),
+        }
+    }
+}
+
+impl Issuer {
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let signatures = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Self { parts: Arc::new(parts), signing: Arc::new(Semaphore::new(signatures)) }
+    }
+
+    /// Spends a permit: mints an assertion and has STS exchange it.
+    ///
+    /// When STS says the role allows no sessions this long, a new assertion is minted and tried once with one hour,
+    /// which every role allows; [`Issued::is_shortened`] then says so.
+    ///
+    /// # Errors
+    /// [`IssueError`]; the permit is spent all the same.
+    pub async fn credentials(&self, permit: Permit) -> Result<Issued, IssueError> {
+        let permit = Arc::new(permit);
+        let asked = permit.duration();
+        match self.assume(&permit, asked).await {
+            Err(IssueError::Sts(StsError::DurationAboveMaximum(_)))
+                if asked.as_secs() > SessionDuration::HOUR.as_secs() =>
+            {
+                self.assume(&permit, SessionDuration::HOUR).await
+            }
+            done => done,
+        }
+    }
+
+    async fn assume(&self, permit: &Arc<Permit>, duration: SessionDuration) -> Result<Issued, IssueError> {
+        let assertion = self.mint(Arc::clone(permit), duration).await?;
+        let region = self.parts.regions.of(permit.role().partition());
+        let Assumed { credentials, assumed_role_arn, request_id } = self
+            .parts
+            .sts
+            .assume_role_with_saml(permit.role(), permit.provider(), &assertion, duration, &region)
+            .await?;
+        Ok(Issued {
+            credentials,
+            role: permit.role().clone(),
+            session_name: permit.session_name().clone(),
+            asked: permit.duration(),
+            granted: duration,
+            assumed_role_arn,
+            request_id,
+            assertion_id: assertion.id,
+        })
+    }
+
+    /// Signing takes a millisecond or a trip to a device: neither belongs on an async thread.
+    async fn mint(&self, permit: Arc<Permit>, duration: SessionDuration) -> Result<Assertion, IssueError> {
+        let turn = Arc::clone(&self.signing).acquire_owned().await.map_err(|_| IssueError::Interrupted)?;
+        let parts = Arc::clone(&self.parts);
+        let minting = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let now = parts.clock.now();
+            assertion::mint(&permit, duration, &parts.entity_id, &*parts.signer, now, &*parts.rng)
+        });
+        minting.await.map_err(|_| IssueError::Interrupted)?.map_err(IssueError::Mint)
+    }
+
+    /// A link that opens the console with credentials just issued.
+    ///
+    /// # Errors
+    /// [`FederationError`].
+    pub async fn console(
+        &self,
+        issued: &Issued,
+        destination: &ConsoleDestination,
+    ) -> Result<ConsoleLogin, FederationError> {
+        let partition = issued.role.partition();
+        let region = self.parts.regions.of(partition);
+        let now = self.parts.clock.now();
+        let federation = &self.parts.federation;
+        federation.log_in(&issued.credentials, partition, &region, destination, now, &*self.parts.rng).await
+    }
+}
+
+impl Issued {
+    #[must_use]
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    #[must_use]
+    pub fn role(&self) -> &RoleArn {
+        &self.role
+    }
+
+    #[must_use]
+    pub fn session_name(&self) -> &SessionName {
+        &self.session_name
+    }
+
+    /// How long the permit allowed.
+    #[must_use]
+    pub fn asked(&self) -> SessionDuration {
+        self.asked
+    }
+
+    /// How long STS was finally asked for. The expiration in the credentials has the last word.
+    #[must_use]
+    pub fn granted(&self) -> SessionDuration {
+        self.granted
+    }
+
+    /// Whether the role's own maximum made the session shorter than was asked.
+    #[must_use]
+    pub fn is_shortened(&self) -> bool {
+        self.granted != self.asked
+    }
+
+    /// Whom CloudTrail will name.
+    #[must_use]
+    pub fn assumed_role_arn(&self) -> Option<&str> {
+        self.assumed_role_arn.as_deref()
+    }
+
+    /// STS's request id, for AWS support and for finding the call in CloudTrail.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    #[must_use]
+    pub fn assertion_id(&self) -> &str {
+        &self.assertion_id
+    }
+}
+
+#[cfg(test)]
+mod tests;
