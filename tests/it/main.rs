@@ -1,1 +1,10 @@
-fn main() {}
+//! Stories against the whole program, in one binary: each more would link the world again.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that panics has said what it found")]
+
+#[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
+mod browser_client;
+#[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
+mod peers;
+#[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
+mod tools;
