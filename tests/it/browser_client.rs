@@ -1,12 +1,14 @@
 //! A browser without scripts, as far as a sign-in needs one: cookies with their sites, forms, redirects.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use regex::Regex;
 use url::Url;
 
 /// Longer chains of redirects are a loop.
 const MOST_REDIRECTS: usize = 10;
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Keeps cookies by host name, whatever the port, and withholds `SameSite` cookies from other sites as browsers do.
 #[derive(Debug)]
@@ -57,7 +59,7 @@ impl Default for Browser {
 
 impl Browser {
     pub fn new() -> Self {
-        let client = rolegate::sys::http::client().expect("the machine has a certificate store");
+        let client = rolegate::sys::http::client(PATIENCE).expect("the machine has a certificate store");
         Self { client, cookies: BTreeMap::new(), page: None }
     }
 
@@ -137,7 +139,7 @@ impl Browser {
             .header("sec-fetch-mode", "navigate")
             .header("sec-fetch-dest", "document")
             .header("accept", "text/html,application/xhtml+xml,*/*;q=0.8")
-            .timeout(std::time::Duration::from_secs(30));
+            .timeout(PATIENCE);
         let response = request.send().await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         for cookie in headers.get_all("set-cookie") {

@@ -117,7 +117,7 @@ impl SimpleSaml {
     }
 
     pub async fn metadata(&self) -> String {
-        let client = rolegate::sys::http::client().unwrap();
+        let client = rolegate::sys::http::client(PATIENCE).unwrap();
         let response = client.get(self.metadata_url()).timeout(PATIENCE).send().await.unwrap();
         assert_eq!(response.status(), 200);
         response.text().await.unwrap()
@@ -125,7 +125,7 @@ impl SimpleSaml {
 
     /// Changes one setting from now on: `set("sign", "response")`, `set("publish_keys", json!(["a", "b"]))`.
     pub async fn set(&self, name: &str, value: impl Into<Value>) {
-        let client = rolegate::sys::http::client().unwrap();
+        let client = rolegate::sys::http::client(PATIENCE).unwrap();
         let settings = format!("http://127.0.0.1:{}/__peer/settings", self.port);
         let change = json!({ name: value.into() });
         let response = client.post(settings).timeout(PATIENCE).json(&change).send().await.unwrap();
