@@ -1,1 +1,107 @@
 //! Connectors, accounts, roles and rules, and their TOML form.
+//!
+//! A [`Catalog`] says who may do what. It is written as TOML ([`toml`]), kept in the database, and given back as TOML
+//! ([`export`]); whichever way it came, [`Catalog::assemble`] is what makes one, so a catalog that exists holds
+//! together: every role is in an account, every rule names things that are there. It is never changed, only replaced;
+//! [`diff`] says what a replacement changes.
+
+mod assemble;
+pub mod connector;
+pub mod diff;
+pub mod export;
+mod pattern;
+mod role;
+mod rule;
+pub mod toml;
+
+use std::collections::BTreeMap;
+
+pub use connector::{
+    AttributeMap, AuthnComparison, ClockSkew, Connector, ConnectorKind, GroupSource, MetadataSource, MetadataUrl,
+    NAME_ID, RequestedAuthnContext, SamlConnector, SessionLimits,
+};
+pub use pattern::{Expression, Glob, InvalidPattern, Pattern};
+pub use role::{Account, Contact, Destination, Role, RoleId, Support, TagKey, TagSource, Tags, is_tag_value};
+pub use rule::{
+    AccountSelector, AnyOf, Attribute, AttributeName, Grant, NoPattern, RoleSelector, Rule, RuleId, TagSelector,
+    Template,
+};
+
+use crate::aws::{AccountId, RoleName};
+use crate::identity::ConnectorId;
+
+pub use assemble::{Inconsistencies, Inconsistency, Parts, Section};
+
+/// What the IAM SAML provider is called in an account that says nothing else.
+pub const DEFAULT_SAML_PROVIDER: &str = "rolegate";
+
+/// Who may do what: connectors, accounts, roles and rules that hold together.
+///
+/// Everything is kept in the order of its key, so the order of a file never matters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Catalog {
+    connectors: BTreeMap<ConnectorId, Connector>,
+    accounts: BTreeMap<AccountId, Account>,
+    roles: BTreeMap<RoleId, Role>,
+    rules: BTreeMap<RuleId, Rule>,
+    support: Support,
+}
+
+impl Catalog {
+    /// By id.
+    pub fn connectors(&self) -> impl ExactSizeIterator<Item = &Connector> {
+        self.connectors.values()
+    }
+
+    #[must_use]
+    pub fn connector(&self, id: &ConnectorId) -> Option<&Connector> {
+        self.connectors.get(id)
+    }
+
+    /// By id.
+    pub fn accounts(&self) -> impl ExactSizeIterator<Item = &Account> {
+        self.accounts.values()
+    }
+
+    #[must_use]
+    pub fn account(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.get(&id)
+    }
+
+    /// By account id, then name.
+    pub fn roles(&self) -> impl ExactSizeIterator<Item = &Role> {
+        self.roles.values()
+    }
+
+    #[must_use]
+    pub fn role(&self, account: AccountId, name: &RoleName) -> Option<&Role> {
+        self.roles.get(&RoleId { account, name: name.clone() })
+    }
+
+    /// By id.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = &Rule> {
+        self.rules.values()
+    }
+
+    #[must_use]
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
+        self.rules.get(&id.parse().ok()?)
+    }
+
+    #[must_use]
+    pub fn support(&self) -> &Support {
+        &self.support
+    }
+
+    /// Takes the catalog apart, to be changed and assembled again.
+    #[must_use]
+    pub fn into_parts(self) -> Parts {
+        Parts {
+            connectors: self.connectors.into_values().collect(),
+            accounts: self.accounts.into_values().collect(),
+            roles: self.roles.into_values().collect(),
+            rules: self.rules.into_values().collect(),
+            support: self.support,
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! What makes a catalog hold together.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::hash::Hash;
+
+use super::{
+    Account, AccountSelector, Attribute, AttributeName, Catalog, Connector, ConnectorKind, Grant, Pattern, Role,
+    RoleSelector, Rule, Support, TagSelector, TagSource, Tags,
+};
+use crate::aws::{AccountId, Partition, Region, RoleName};
+use crate::identity::ConnectorId;
+
+/// AWS takes at most this many session tags.
+const MAX_SESSION_TAGS: usize = 50;
+
+/// What a catalog is made of, before it is known to hold together.
+#[derive(Debug, Clone, Default)]
+pub struct Parts {
+    pub connectors: Vec<Connector>,
+    pub accounts: Vec<Account>,
+    pub roles: Vec<Role>,
+    pub rules: Vec<Rule>,
+    pub support: Support,
+}
+
+/// A list of a catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Section {
+    Connector,
+    Account,
+    Role,
+    Rule,
+}
+
+impl Section {
+    /// As it is written in a file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connector => "connector",
+            Self::Account => "account",
+            Self::Role => "role",
+            Self::Rule => "rule",
+        }
+    }
+}
+
+/// Something that does not fit the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inconsistency {
+    pub section: Section,
+    /// Which entry of the section's list in [`Parts`].
+    pub index: usize,
+    /// What the entry is called.
+    pub name: String,
+    /// The key within the entry, such as `grant[0].account`.
+    pub key: String,
+    pub message: String,
+    /// It is about all of what stands under this key, so it means nothing while some of that cannot be read.
+    pub about_all_of: Option<&'static str>,
+}
+
+impl fmt::Display for Inconsistency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}`, {}: {}", self.section.as_str(), self.name, self.key, self.message)
+    }
+}
+
+/// Everything that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inconsistencies(pub Vec<Inconsistency>);
+
+impl fmt::Display for Inconsistencies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the catalog does not hold together")?;
+        for one in &self.0 {
+            write!(f, "; {one}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Inconsistencies {}
+
+/// The entry under examination, and what was found so far.
+struct Findings {
+    section: Section,
+    index: usize,
+    name: String,
+    found: Vec<Inconsistency>,
+}
+
+impl Findings {
+    fn new() -> Self {
+        Self { section: Section::Connector, index: 0, name: String::new(), found: Vec::new() }
+    }
+
+    fn at(&mut self, section: Section, index: usize, name: &impl ToString) -> &mut Self {
+        (self.section, self.index, self.name) = (section, index, name.to_string());
+        self
+    }
+
+    fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
+        self.push(key.into(), message.into(), None);
+    }
+
+    fn add_about_all(&mut self, of: &'static str, key: impl Into<String>, message: impl Into<String>) {
+        self.push(key.into(), message.into(), Some(of));
+    }
+
+    fn push(&mut self, key: String, message: String, about_all_of: Option<&'static str>) {
+        let (section, index, name) = (self.section, self.index, self.name.clone());
+        self.found.push(Inconsistency { section, index, name, key, message, about_all_of });
+    }
+}
+
+/// What entries may refer to.
+struct Known<'p> {
+    connectors: HashSet<&'p ConnectorId>,
+    mapped: BTreeSet<&'p AttributeName>,
+    accounts: HashMap<AccountId, &'p Account>,
+    roles: HashSet<(AccountId, &'p RoleName)>,
+    names: HashSet<&'p RoleName>,
+}
+
+impl Catalog {
+    /// The only way to make a catalog.
+    ///
+    /// # Errors
+    /// [`Inconsistencies`] lists everything that does not fit: keys that occur twice, references to nothing, a grant
+    /// filled from something its rule does not capture, a region of another partition, a default above a maximum.
+    pub fn assemble(parts: Parts) -> Result<Self, Inconsistencies> {
+        let mut findings = Findings::new();
+        check_unique(&mut findings, &parts);
+        let known = Known {
+            connectors: parts.connectors.iter().map(|c| &c.id).collect(),
+            mapped: parts
+                .connectors
+                .iter()
+                .filter_map(Connector::saml)
+                .flat_map(|s| s.attributes.extra.keys())
+                .collect(),
+            accounts: parts.accounts.iter().map(|a| (a.id, a)).collect(),
+            roles: parts.roles.iter().map(|r| (r.account, &r.name)).collect(),
+            names: parts.roles.iter().map(|r| &r.name).collect(),
+        };
+        for (index, connector) in parts.connectors.iter().enumerate() {
+            check_connector(findings.at(Section::Connector, index, &connector.id), connector);
+        }
+        for (index, account) in parts.accounts.iter().enumerate() {
+            check_account(findings.at(Section::Account, index, &account.id), account);
+        }
+        for (index, role) in parts.roles.iter().enumerate() {
+            check_role(findings.at(Section::Role, index, &role.id()), role, &known);
+        }
+        for (index, rule) in parts.rules.iter().enumerate() {
+            check_rule(findings.at(Section::Rule, index, &rule.id), rule, &known);
+        }
+        if !findings.found.is_empty() {
+            return Err(Inconsistencies(findings.found));
+        }
+        Ok(Self {
+            connectors: parts.connectors.into_iter().map(|c| (c.id.clone(), c)).collect(),
+            accounts: parts.accounts.into_iter().map(|a| (a.id, a)).collect(),
+            roles: parts.roles.into_iter().map(|r| (r.id(), r)).collect(),
+            rules: parts.rules.into_iter().map(|r| (r.id.clone(), r)).collect(),
+            support: parts.support,
+        })
+    }
+
+    /// What is allowed but probably not meant: grants that select no role today, exact texts that look like globs.
+    ///
+    /// The indexes are positions in [`Catalog::rules`].
+    #[must_use]
+    pub fn advice(&self) -> Vec<Inconsistency> {
+        let mut findings = Findings::new();
+        for (index, rule) in self.rules().enumerate() {
+            let findings = findings.at(Section::Rule, index, &rule.id);
+            for (attribute, patterns) in &rule.when {
+                for pattern in patterns.patterns() {
+                    if let Pattern::Exact(text) = pattern
+                        && text.contains('*')
+                    {
+                        let key = format!("when.{attribute}");
+                        findings.add(
+                            key,
+                            format!(
+                                "`{text}` is compared as it stands; write {{ glob = \"{text}\" }} if * is a wildcard"
+                            ),
+                        );
+                    }
+                }
+            }
+            for (at, grant) in rule.grants.iter().enumerate() {
+                if grant.captures().is_empty() && !self.roles().any(|role| self.selects(grant, role)) {
+                    findings.add(format!("grant[{at}]"), "no role of the catalog fits this grant today");
+                }
+            }
+        }
+        findings.found
+    }
+
+    /// Whether a grant that is not filled from captures selects this role.
+    fn selects(&self, grant: &Grant, role: &Role) -> bool {
+        let account = match &grant.account {
+            AccountSelector::Any => true,
+            AccountSelector::Ids(ids) => ids.contains(&role.account),
+            AccountSelector::Captured(_) => false,
+        };
+        let name = match &grant.role {
+            RoleSelector::Any => true,
+            RoleSelector::Names(names) => names.contains(&role.name),
+            RoleSelector::Captured(_) => false,
+        };
+        let has = |tags: &Tags, wanted: &TagSelector| {
+            wanted.iter().all(|(key, values)| tags.get(key).is_some_and(|value| values.contains(value)))
+        };
+        account
+            && name
+            && has(&role.tags, &grant.role_tags)
+            && self.account(role.account).is_some_and(|account| has(&account.tags, &grant.account_tags))
+    }
+}
+
+/// Every key once. The first one counts, the others are reported.
+fn check_unique(findings: &mut Findings, parts: &Parts) {
+    fn section<'p, T, K: Hash + Eq + fmt::Display>(
+        findings: &mut Findings,
+        section: Section,
+        key: &str,
+        entries: &'p [T],
+        id: impl Fn(&'p T) -> K,
+    ) {
+        let mut seen = HashSet::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let id = id(entry);
+            let name = id.to_string();
+            if !seen.insert(id) {
+                let message = format!("`{name}` is there already; every {} is written once", section.as_str());
+                findings.at(section, index, &name).add(key, message);
+            }
+        }
+    }
+    section(findings, Section::Connector, "id", &parts.connectors, |c| &c.id);
+    section(findings, Section::Account, "id", &parts.accounts, |a| a.id);
+    section(findings, Section::Role, "name", &parts.roles, Role::id);
+    section(findings, Section::Rule, "id", &parts.rules, |r| &r.id);
+}
+
+fn check_connector(findings: &mut Findings, connector: &Connector) {
+    let ConnectorKind::Saml(saml) = &connector.kind;
+    if let Some(context) = &saml.authn_context
+        && context.classes.is_empty()
+    {
+        findings.add("authn_contexts", "the list is empty; leave it out to ask for none");
+    }
+    if let (Some(idle), Some(absolute)) = (connector.session.idle, connector.session.absolute)
+        && idle > absolute
+    {
+        findings.add("session_idle", "it is longer than session_absolute, so it would never end a session");
+    }
+}
+
+fn check_region(findings: &mut Findings, partition: Partition, region: Option<&Region>) {
+    if let Some(region) = region
+        && !partition.has_region(region)
+    {
+        findings.add("region", format!("{region} is not a region of the partition {partition}"));
+    }
+}
+
+fn check_account(findings: &mut Findings, account: &Account) {
+    check_region(findings, account.partition, account.region.as_ref());
+}
+
+fn check_role(findings: &mut Findings, role: &Role, known: &Known<'_>) {
+    match known.accounts.get(&role.account) {
+        None => findings.add("account", no_account(role.account)),
+        Some(account) => check_region(findings, account.partition, role.region.as_ref()),
+    }
+    if let Some(default) = role.default_session
+        && default > role.max_session
+    {
+        let max = role.max_session;
+        findings.add("default_session", format!("{default} is longer than max_session, which is {max}"));
+    }
+    if role.session_tags.len() > MAX_SESSION_TAGS {
+        let count = role.session_tags.len();
+        findings.add("session_tags", format!("AWS takes at most {MAX_SESSION_TAGS} session tags; these are {count}"));
+    }
+    let mut folded = HashSet::new();
+    for (key, source) in &role.session_tags {
+        let path = format!("session_tags.{key}");
+        if !folded.insert(key.as_str().to_lowercase()) {
+            findings.add(&path, "to AWS this is the same key as another one: it ignores case in tag keys");
+        }
+        match source {
+            TagSource::Attribute(Attribute::Groups) => {
+                findings.add(&path, "groups cannot be sent as a tag: a tag has one value; use another attribute");
+            }
+            TagSource::Attribute(attribute) => check_attribute(findings, &path, attribute, known),
+            TagSource::Value(value) if !super::is_tag_value(value) => findings.add(
+                &path,
+                format!("AWS does not take `{value}` as a tag value; write at most 256 letters, digits, spaces and any of _.:/=+-@"),
+            ),
+            TagSource::Value(_) => {}
+        }
+    }
+}
+
+fn no_account(id: AccountId) -> String {
+    format!("account {id} is not in the catalog; add it as [[account]] or correct the id")
+}
+
+fn check_attribute(findings: &mut Findings, key: &str, attribute: &Attribute, known: &Known<'_>) {
+    if let Attribute::Mapped(name) = attribute
+        && !known.mapped.contains(name)
+    {
+        let near = super::toml::nearest(
+            name.as_str(),
+            known.mapped.iter().map(|n| n.as_str()).chain(Attribute::USUAL.iter().map(Attribute::as_str)),
+        );
+        let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        findings.add(
+            key,
+            format!("no connector maps an attribute `{name}`; map it under [connector.attributes.extra]{hint}"),
+        );
+    }
+}
+
+fn check_rule(findings: &mut Findings, rule: &Rule, known: &Known<'_>) {
+    if rule.when.is_empty() {
+        findings.add_about_all(
+            "when",
+            "when",
+            "no condition; say who the rule is for, such as when = { groups = \"engineering\" }, \
+             or when = { connector = { glob = \"*\" } } for everybody",
+        );
+    }
+    for (attribute, patterns) in &rule.when {
+        let key = format!("when.{attribute}");
+        check_attribute(findings, &key, attribute, known);
+        for pattern in patterns.patterns() {
+            match pattern {
+                Pattern::Exact(text) if text.is_empty() => {
+                    findings.add(&key, "the text is empty; leave the condition out or write a value");
+                }
+                Pattern::Exact(text) if *attribute == Attribute::Connector => {
+                    if !text.parse().is_ok_and(|id: ConnectorId| known.connectors.contains(&id)) {
+                        findings.add(&key, format!("there is no connector `{text}` in the catalog"));
+                    }
+                }
+                Pattern::Exact(_) | Pattern::Glob(_) | Pattern::Matches(_) => {}
+            }
+        }
+    }
+    if rule.grants.is_empty() {
+        findings.add_about_all(
+            "grant",
+            "grant",
+            "nothing is granted; write grant = [{ account = \"*\", role = \"ReadOnly\" }]",
+        );
+    }
+    for (at, grant) in rule.grants.iter().enumerate() {
+        check_grant(findings, at, grant, rule, known);
+    }
+}
+
+fn check_grant(findings: &mut Findings, at: usize, grant: &Grant, rule: &Rule, known: &Known<'_>) {
+    let captures = grant.captures();
+    if !captures.is_empty() && rule.capturing_condition(&captures).is_none() {
+        let offered: BTreeSet<&str> = rule.when.values().flat_map(super::AnyOf::captures).collect();
+        let missing: Vec<&str> = captures.iter().filter(|name| !offered.contains(*name)).copied().collect();
+        let message = if let Some(name) = missing.first() {
+            let offer = if offered.is_empty() {
+                "no condition captures anything".to_owned()
+            } else {
+                format!("the conditions capture {}", offered.iter().copied().collect::<Vec<_>>().join(", "))
+            };
+            format!("{{{name}}} is not captured; {offer}; write {{ matches = \"…(?<{name}>…)…\" }}")
+        } else {
+            "what this grant is filled from must be captured by one condition, and by every expression in its list"
+                .to_owned()
+        };
+        findings.add_about_all("when", format!("grant[{at}]"), message);
+    }
+    let mut known_ids = Vec::new();
+    if let AccountSelector::Ids(ids) = &grant.account {
+        for id in ids {
+            if known.accounts.contains_key(id) {
+                known_ids.push(*id);
+            } else {
+                findings.add(format!("grant[{at}].account"), no_account(*id));
+            }
+        }
+    }
+    let RoleSelector::Names(names) = &grant.role else { return };
+    for name in names {
+        match &grant.account {
+            AccountSelector::Ids(_) => {
+                let somewhere = known_ids.iter().any(|id| known.roles.contains(&(*id, name)));
+                if !known_ids.is_empty() && !somewhere {
+                    let ids = known_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                    findings.add(
+                        format!("grant[{at}].role"),
+                        format!("there is no role `{name}` in account {ids}; add it as [[role]] or correct the name"),
+                    );
+                }
+            }
+            AccountSelector::Any | AccountSelector::Captured(_) => {
+                if !known.names.contains(name) {
+                    findings.add(
+                        format!("grant[{at}].role"),
+                        format!("no account has a role `{name}`; add it as [[role]] or correct the name"),
+                    );
+                }
+            }
+        }
+    }
+    // Of several accounts listed by id, one that has none of the named roles is listed in vain.
+    let has_one = |id: &AccountId| names.iter().any(|name| known.roles.contains(&(*id, name)));
+    if known_ids.iter().any(has_one) {
+        for id in known_ids.iter().filter(|id| !has_one(id)) {
+            findings.add(format!("grant[{at}].account"), format!("account {id} has none of the roles named here"));
+        }
+    }
+}

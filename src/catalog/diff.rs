@@ -1,0 +1,112 @@
+//! What a new catalog changes: for people before they apply it, and for the audit log after.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::Catalog;
+
+/// The names of what differs, by section.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Diff {
+    pub connectors: Changes,
+    pub accounts: Changes,
+    pub roles: Changes,
+    pub rules: Changes,
+    /// The text for people without a role.
+    pub support_changed: bool,
+}
+
+/// The names of what differs in one section, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    pub added: Vec<String>,
+    pub changed: Vec<String>,
+    pub removed: Vec<String>,
+}
+
+impl Changes {
+    fn between<'c, T: PartialEq + 'c>(
+        old: impl Iterator<Item = &'c T>,
+        new: impl Iterator<Item = &'c T>,
+        name: impl Fn(&T) -> String,
+    ) -> Self {
+        let mut old: BTreeMap<String, &T> = old.map(|entry| (name(entry), entry)).collect();
+        let mut changes = Self::default();
+        for entry in new {
+            let name = name(entry);
+            match old.remove(&name) {
+                None => changes.added.push(name),
+                Some(before) if before != entry => changes.changed.push(name),
+                Some(_) => {}
+            }
+        }
+        changes.removed = old.into_keys().collect();
+        changes
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
+    }
+}
+
+impl Diff {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The sections with the singular and plural of what is in them.
+    fn sections(&self) -> [(&'static str, &'static str, &Changes); 4] {
+        [
+            ("connector", "connectors", &self.connectors),
+            ("account", "accounts", &self.accounts),
+            ("role", "roles", &self.roles),
+            ("rule", "rules", &self.rules),
+        ]
+    }
+}
+
+/// What applying `new` over `old` changes.
+#[must_use]
+pub fn diff(old: &Catalog, new: &Catalog) -> Diff {
+    Diff {
+        connectors: Changes::between(old.connectors(), new.connectors(), |c| c.id.to_string()),
+        accounts: Changes::between(old.accounts(), new.accounts(), |a| a.id.to_string()),
+        roles: Changes::between(old.roles(), new.roles(), |r| r.id().to_string()),
+        rules: Changes::between(old.rules(), new.rules(), |r| r.id.to_string()),
+        support_changed: old.support() != new.support(),
+    }
+}
+
+impl fmt::Display for Diff {
+    /// A line per section that changes, then a line per entry: `+` added, `~` changed, `-` removed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("no change");
+        }
+        let mut first = true;
+        for (one, many, changes) in self.sections().into_iter().filter(|(_, _, changes)| !changes.is_empty()) {
+            let Changes { added, changed, removed } = changes;
+            let break_line = if std::mem::take(&mut first) { "" } else { "\n" };
+            write!(
+                f,
+                "{break_line}{many}: {} added, {} changed, {} removed",
+                added.len(),
+                changed.len(),
+                removed.len()
+            )?;
+            for (sign, names) in [('+', added), ('~', changed), ('-', removed)] {
+                for name in names {
+                    write!(f, "\n  {sign} {one} {name}")?;
+                }
+            }
+        }
+        if self.support_changed {
+            write!(f, "{}support: changed", if first { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}

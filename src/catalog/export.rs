@@ -1,0 +1,290 @@
+//! A catalog as a TOML file: reading it back gives the same catalog.
+//!
+//! Entries stand in the order of their keys and what equals its default is left out, so that the same catalog is
+//! always the same text and two exports can be compared line by line.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use ::toml::Value;
+use ::toml::value::{Array, Table};
+
+use super::{
+    Account, AccountSelector, AnyOf, Catalog, ClockSkew, Connector, ConnectorKind, Grant, MetadataSource, Pattern,
+    Role, RoleSelector, Rule, SamlConnector, Support, TagSelector, TagSource, Tags,
+};
+use crate::aws::{Partition, SessionDuration};
+
+/// The whole catalog as one TOML document.
+#[must_use]
+pub fn export(catalog: &Catalog) -> String {
+    let mut out = Writer::default();
+    write_support(&mut out, catalog.support());
+    for connector in catalog.connectors() {
+        write_connector(&mut out, connector);
+    }
+    for account in catalog.accounts() {
+        write_account(&mut out, account);
+    }
+    for role in catalog.roles() {
+        write_role(&mut out, role);
+    }
+    for rule in catalog.rules() {
+        write_rule(&mut out, rule);
+    }
+    out.0
+}
+
+#[derive(Default)]
+struct Writer(String);
+
+impl Writer {
+    fn header(&mut self, header: &str) {
+        if !self.0.is_empty() {
+            self.0.push('\n');
+        }
+        self.0.push_str(header);
+        self.0.push('\n');
+    }
+
+    fn key(&mut self, key: &str, value: impl Into<Value>) {
+        // `Value` displays itself in TOML's inline form, with its quoting.
+        let _ = writeln!(self.0, "{key} = {}", value.into());
+    }
+
+    fn text(&mut self, key: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.key(key, value);
+        }
+    }
+
+    /// A switch that is off by default.
+    fn switch(&mut self, key: &str, on: bool) {
+        if on {
+            self.key(key, true);
+        }
+    }
+
+    fn table(&mut self, key: &str, table: Table) {
+        if !table.is_empty() {
+            self.key(key, table);
+        }
+    }
+}
+
+fn write_support(out: &mut Writer, support: &Support) {
+    if *support == Support::default() {
+        return;
+    }
+    out.header("[support]");
+    out.text("text", support.text.as_deref());
+    out.text("contact", support.contact.as_ref().map(super::Contact::as_str));
+}
+
+fn write_connector(out: &mut Writer, connector: &Connector) {
+    out.header("[[connector]]");
+    out.key("id", connector.id.as_str());
+    match &connector.kind {
+        ConnectorKind::Saml(saml) => {
+            out.key("kind", "saml");
+            write_connector_keys(out, connector);
+            write_saml(out, saml);
+        }
+    }
+}
+
+fn write_connector_keys(out: &mut Writer, connector: &Connector) {
+    out.key("name", connector.name.as_str());
+    if !connector.enabled {
+        out.key("enabled", false);
+    }
+    for (key, limit) in [("session_idle", connector.session.idle), ("session_absolute", connector.session.absolute)] {
+        if let Some(limit) = limit {
+            out.key(key, length_of_time(limit));
+        }
+    }
+}
+
+/// In the largest units that say it exactly: `12h`, `90m`, `45s`.
+fn length_of_time(time: Duration) -> String {
+    match time.as_secs() {
+        s if s % 3_600 == 0 => format!("{}h", s / 3_600),
+        s if s % 60 == 0 => format!("{}m", s / 60),
+        s => format!("{s}s"),
+    }
+}
+
+fn write_saml(out: &mut Writer, saml: &SamlConnector) {
+    match &saml.metadata {
+        MetadataSource::Url(url) => out.key("metadata_url", url.as_url().as_str()),
+        MetadataSource::Inline(xml) => out.key("metadata_xml", xml.as_str()),
+    }
+    out.text("idp_entity_id", saml.idp_entity_id.as_deref());
+    out.text("sp_entity_id", saml.sp_entity_id.as_deref());
+    out.switch("idp_initiated", saml.idp_initiated);
+    out.switch("sign_requests", saml.sign_requests);
+    out.switch("encrypt_assertions", saml.encrypt_assertions);
+    out.switch("force_authn", saml.force_authn);
+    out.switch("allow_sha1", saml.allow_sha1);
+    if saml.clock_skew != ClockSkew::default() {
+        out.key("clock_skew", length_of_time(Duration::from_secs(saml.clock_skew.as_secs().into())));
+    }
+    out.text("name_id_format", saml.name_id_format.as_deref());
+    if let Some(context) = &saml.authn_context {
+        out.key("authn_contexts", texts(context.classes.iter()));
+        out.key("authn_comparison", context.comparison.as_str());
+    }
+    let attributes = &saml.attributes;
+    if *attributes == super::AttributeMap::default() {
+        return;
+    }
+    out.header("[connector.attributes]");
+    out.text("subject", attributes.subject.as_deref());
+    out.text("email", attributes.email.as_deref());
+    out.text("name", attributes.name.as_deref());
+    if let Some(groups) = &attributes.groups {
+        let mut table = Table::new();
+        for (key, value) in [("delimiter", &groups.delimiter), ("prefix", &groups.prefix)] {
+            if let Some(value) = value {
+                table.insert(key.into(), value.as_str().into());
+            }
+        }
+        if table.is_empty() {
+            out.key("groups", groups.attribute.as_str());
+        } else {
+            table.insert("attribute".into(), groups.attribute.as_str().into());
+            out.key("groups", table);
+        }
+    }
+    out.switch("friendly_names", attributes.friendly_names);
+    out.table(
+        "extra",
+        attributes.extra.iter().map(|(ours, theirs)| (ours.to_string(), theirs.as_str().into())).collect(),
+    );
+}
+
+fn write_account(out: &mut Writer, account: &Account) {
+    out.header("[[account]]");
+    out.key("id", account.id.as_str());
+    out.key("name", account.name.as_str());
+    out.table("tags", tags(&account.tags));
+    if account.partition != Partition::default() {
+        out.key("partition", account.partition.id());
+    }
+    if account.saml_provider.as_str() != super::DEFAULT_SAML_PROVIDER {
+        out.key("saml_provider", account.saml_provider.as_str());
+    }
+    out.text("region", account.region.as_ref().map(crate::aws::Region::as_str));
+}
+
+fn write_role(out: &mut Writer, role: &Role) {
+    out.header("[[role]]");
+    out.key("account", role.account.as_str());
+    out.key("name", role.name.as_str());
+    out.text("description", role.description.as_deref());
+    out.table("tags", tags(&role.tags));
+    if role.max_session != SessionDuration::HOUR {
+        out.key("max_session", role.max_session.to_string());
+    }
+    if let Some(default) = role.default_session {
+        out.key("default_session", default.to_string());
+    }
+    out.text("destination", role.destination.as_ref().map(super::Destination::as_str));
+    out.text("region", role.region.as_ref().map(crate::aws::Region::as_str));
+    let source = |source: &TagSource| -> Value {
+        match source {
+            TagSource::Attribute(attribute) => attribute.as_str().into(),
+            TagSource::Value(value) => one_entry("value", value.as_str()),
+        }
+    };
+    out.table("session_tags", role.session_tags.iter().map(|(key, from)| (key.to_string(), source(from))).collect());
+}
+
+fn write_rule(out: &mut Writer, rule: &Rule) {
+    out.header("[[rule]]");
+    out.key("id", rule.id.as_str());
+    out.text("description", rule.description.as_deref());
+    out.table("when", rule.when.iter().map(|(attribute, any)| (attribute.to_string(), patterns(any))).collect());
+    match rule.grants.as_slice() {
+        [one] => out.key("grant", Array::from([grant(one)])),
+        many => {
+            out.0.push_str("grant = [\n");
+            for one in many {
+                let _ = writeln!(out.0, "  {},", grant(one));
+            }
+            out.0.push_str("]\n");
+        }
+    }
+    if let Some(max) = rule.max_session {
+        out.key("max_session", max.to_string());
+    }
+}
+
+fn patterns(any: &AnyOf) -> Value {
+    let one = |pattern: &Pattern| match pattern {
+        Pattern::Exact(text) => Value::from(text.as_str()),
+        Pattern::Glob(glob) => one_entry("glob", glob.as_str()),
+        Pattern::Matches(expression) => one_entry("matches", expression.as_str()),
+    };
+    match any.patterns() {
+        [pattern] => one(pattern),
+        patterns if patterns.iter().all(|pattern| matches!(pattern, Pattern::Exact(_))) => {
+            Value::Array(patterns.iter().map(one).collect())
+        }
+        patterns => one_entry("any", Array::from_iter(patterns.iter().map(one))),
+    }
+}
+
+fn grant(grant: &Grant) -> Value {
+    let mut table = Table::new();
+    let account: Option<Value> = match &grant.account {
+        // Left out beside tags, as people write it.
+        AccountSelector::Any if !grant.account_tags.is_empty() => None,
+        AccountSelector::Any => Some("*".into()),
+        AccountSelector::Ids(ids) => Some(one_or_list(ids.iter().map(ToString::to_string))),
+        AccountSelector::Captured(template) => Some(template.to_string().into()),
+    };
+    let role: Option<Value> = match &grant.role {
+        RoleSelector::Any if !grant.role_tags.is_empty() => None,
+        RoleSelector::Any => Some("*".into()),
+        RoleSelector::Names(names) => Some(one_or_list(names.iter().map(ToString::to_string))),
+        RoleSelector::Captured(template) => Some(template.to_string().into()),
+    };
+    let entries = [
+        ("account", account),
+        ("account_tags", tag_selector(&grant.account_tags)),
+        ("role", role),
+        ("role_tags", tag_selector(&grant.role_tags)),
+    ];
+    for (key, value) in entries {
+        if let Some(value) = value {
+            table.insert(key.into(), value);
+        }
+    }
+    table.into()
+}
+
+fn tag_selector(selector: &TagSelector) -> Option<Value> {
+    let entry = |(key, values): (&String, &std::collections::BTreeSet<String>)| {
+        (key.clone(), one_or_list(values.iter().cloned()))
+    };
+    (!selector.is_empty()).then(|| Value::Table(selector.iter().map(entry).collect()))
+}
+
+fn one_or_list(texts: impl ExactSizeIterator<Item = String>) -> Value {
+    let alone = texts.len() == 1;
+    let mut values: Array = texts.map(Value::String).collect();
+    if alone { values.remove(0) } else { Value::Array(values) }
+}
+
+fn tags(tags: &Tags) -> Table {
+    tags.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect()
+}
+
+fn texts<'t>(texts: impl Iterator<Item = &'t String>) -> Array {
+    texts.map(|text| Value::from(text.as_str())).collect()
+}
+
+fn one_entry(key: &str, value: impl Into<Value>) -> Value {
+    Value::Table(Table::from_iter([(key.to_owned(), value.into())]))
+}

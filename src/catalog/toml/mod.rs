@@ -1,0 +1,678 @@
+//! A catalog as TOML: one or several files read as one.
+//!
+//! Reading never stops at the first mistake. A file is walked to its end, whatever is wrong on the way is reported
+//! with its place, and only then is the catalog assembled, whose findings are led back to the lines they come from.
+
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use self::reader::Mistake;
+pub(super) use self::reader::nearest;
+use self::reader::{Item, Keys, Log};
+use super::connector::{
+    AttributeMap, AuthnComparison, ClockSkew, Connector, ConnectorKind, GroupSource, MetadataSource,
+    RequestedAuthnContext, SamlConnector, SessionLimits,
+};
+use super::rule::{AccountSelector, AnyOf, Attribute, Grant, RoleSelector, Rule, TagSelector, Template};
+use super::{
+    Account, Catalog, Expression, Glob, Inconsistency, Parts, Pattern, Role, Section, Support, TagKey, TagSource, Tags,
+};
+use crate::aws::SessionDuration;
+
+/// A file of a catalog, already read.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// What mistakes call it, and what `metadata_file` is relative to.
+    pub path: PathBuf,
+    pub text: String,
+}
+
+/// A catalog, and what in it is allowed but probably not meant.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub catalog: Catalog,
+    pub warnings: Vec<Mistake>,
+}
+
+/// Everything that is wrong with the files, in the order of files and lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl fmt::Display for Mistakes {
+    /// One mistake per line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, mistake) in self.0.iter().enumerate() {
+            write!(f, "{}{mistake}", if at == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// Reads a catalog from files on disk.
+///
+/// # Errors
+/// [`Mistakes`], which also names the files that cannot be read.
+pub fn read_files(paths: &[PathBuf]) -> Result<Loaded, Mistakes> {
+    let mut sources = Vec::new();
+    let mut unreadable = Vec::new();
+    for path in paths {
+        match read_utf8(path) {
+            Ok(text) => sources.push(Source { path: path.clone(), text }),
+            Err(message) => unreadable.push(Mistake {
+                file: path.display().to_string(),
+                line: 0,
+                column: 0,
+                key: String::new(),
+                message,
+            }),
+        }
+    }
+    // A file that is missing makes every reference into it dangle: those mistakes would only hide the real one.
+    if unreadable.is_empty() { parse(&sources, &|path| std::fs::read(path)) } else { Err(Mistakes(unreadable)) }
+}
+
+fn read_utf8(path: &Path) -> Result<String, String> {
+    let bytes = std::fs::read(path).map_err(|error| format!("the file cannot be read: {error}"))?;
+    String::from_utf8(bytes).map_err(|_| "the file is not UTF-8; save it as UTF-8 without another encoding".to_owned())
+}
+
+/// Reads a catalog that stands in one text, such as the sandbox's or a test's.
+///
+/// # Errors
+/// [`Mistakes`]; a `metadata_file` is read relative to the current directory.
+pub fn parse_text(name: &str, text: &str) -> Result<Loaded, Mistakes> {
+    parse(&[Source { path: name.into(), text: text.to_owned() }], &|path| std::fs::read(path))
+}
+
+/// Reads files as one catalog. `read` gets the content of what a `metadata_file` names.
+///
+/// # Errors
+/// [`Mistakes`] lists all of them.
+pub fn parse(sources: &[Source], read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Loaded, Mistakes> {
+    let names: Vec<String> = sources.iter().map(|source| source.path.display().to_string()).collect();
+    let log = Log::new(names.iter().zip(sources).map(|(name, source)| (name.as_str(), source.text.as_str())));
+    let mut draft = Draft::default();
+    for (file, source) in sources.iter().enumerate() {
+        let table = log.parse(file);
+        let near = source.path.parent().unwrap_or(Path::new(""));
+        draft.read(&Keys::of_document(&log, file, table.get_ref()), &|path| read(&near.join(path)), &log);
+    }
+    draft.check(log)
+}
+
+/// What has been read so far, each entry beside the number it has in its section, counted over all files.
+#[derive(Default)]
+struct Draft {
+    parts: Parts,
+    seen: BTreeMap<Section, usize>,
+    numbers: BTreeMap<Section, Vec<usize>>,
+    /// What of a rule could not all be read: its number and the key.
+    dim: BTreeSet<(usize, &'static str)>,
+    has_support: bool,
+}
+
+type ReadFile<'f> = &'f dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
+impl Draft {
+    fn read(&mut self, top: &Keys<'_, '_>, read: ReadFile<'_>, log: &Log<'_>) {
+        for (number, item) in self.entries(top, Section::Connector) {
+            if let Some(connector) = read_connector(&item, read) {
+                self.parts.connectors.push(connector);
+                self.numbers.entry(Section::Connector).or_default().push(number);
+            }
+        }
+        for (number, item) in self.entries(top, Section::Account) {
+            if let Some(account) = read_account(&item) {
+                self.parts.accounts.push(account);
+                self.numbers.entry(Section::Account).or_default().push(number);
+            }
+        }
+        for (number, item) in self.entries(top, Section::Role) {
+            if let Some(role) = read_role(&item) {
+                self.parts.roles.push(role);
+                self.numbers.entry(Section::Role).or_default().push(number);
+            }
+        }
+        for (number, item) in self.entries(top, Section::Rule) {
+            if let Some(rule) = read_rule(&item, log, &mut |key| {
+                self.dim.insert((number, key));
+            }) {
+                self.parts.rules.push(rule);
+                self.numbers.entry(Section::Rule).or_default().push(number);
+            }
+        }
+        if let Some(item) = top.get("support") {
+            if self.has_support {
+                item.fail("[support] is written once; it stands in another file already");
+            } else {
+                self.has_support = true;
+                self.parts.support = read_support(&item);
+            }
+        }
+        top.finish();
+    }
+
+    fn entries<'a, 's>(&mut self, top: &Keys<'a, 's>, section: Section) -> Vec<(usize, Item<'a, 's>)> {
+        let seen = self.seen.entry(section).or_default();
+        let first = *seen;
+        let items = top.tables(section.as_str(), first);
+        *seen += items.len();
+        items.into_iter().enumerate().map(|(at, item)| (first + at, item)).collect()
+    }
+
+    fn check(self, log: Log<'_>) -> Result<Loaded, Mistakes> {
+        let Self { parts, numbers, dim, .. } = self;
+        let number = |one: &Inconsistency| numbers[&one.section][one.index];
+        let path = |one: &Inconsistency| format!("{}[{}].{}", one.section.as_str(), number(one), one.key);
+        // The order of the catalog is not that of the files, so that advice finds its rule by its id.
+        let rule_numbers: BTreeMap<String, usize> = parts
+            .rules
+            .iter()
+            .zip(numbers.get(&Section::Rule).into_iter().flatten())
+            .map(|(rule, number)| (rule.id.to_string(), *number))
+            .collect();
+        let assembled = Catalog::assemble(parts);
+        if let Err(found) = &assembled
+            && !log.any_broken()
+        {
+            for one in &found.0 {
+                let unsure = one.about_all_of.is_some_and(|key| dim.contains(&(number(one), key)));
+                if !unsure {
+                    log.add(&path(one), one.message.clone());
+                }
+            }
+        }
+        match assembled {
+            Ok(catalog) if log.count() == 0 => {
+                let warn = |one: Inconsistency| {
+                    log.locate(&format!("rule[{}].{}", rule_numbers[&one.name], one.key), one.message)
+                };
+                let mut warnings: Vec<Mistake> = catalog.advice().into_iter().map(warn).collect();
+                warnings.sort();
+                Ok(Loaded { catalog, warnings })
+            }
+            _ => Err(Mistakes(log.into_mistakes())),
+        }
+    }
+}
+
+fn read_connector(item: &Item<'_, '_>, read: ReadFile<'_>) -> Option<Connector> {
+    let keys = item.keys("[[connector]] and its keys below")?;
+    let id = keys.required("id", "id = \"okta\"; it appears in URLs").and_then(|id| id.parsed());
+    let name = keys.get("name").and_then(|name| name.filled_text());
+    let enabled = keys.boolean("enabled", true);
+    let session = SessionLimits {
+        idle: keys.get("session_idle").and_then(|item| session_limit(&item)),
+        absolute: keys.get("session_absolute").and_then(|item| session_limit(&item)),
+    };
+    if let Some(kind) = keys.required("kind", "kind = \"saml\"") {
+        match kind.text().as_deref() {
+            Some("saml") | None => {}
+            Some("oidc") => {
+                kind.fail("OpenID Connect is not supported yet in this version; write kind = \"saml\"");
+                // Its other keys are none of SAML's, and each would be reported as unknown.
+                return None;
+            }
+            Some(other) => kind.fail(format!("`{other}` is not a kind of connector; write kind = \"saml\"")),
+        }
+    }
+    let saml = read_saml(&keys, read);
+    keys.finish();
+    let id: crate::identity::ConnectorId = id?;
+    let name = name.unwrap_or_else(|| id.to_string());
+    Some(Connector { id, name, enabled, kind: ConnectorKind::Saml(Box::new(saml)), session })
+}
+
+/// Between a minute and thirty days.
+fn session_limit(item: &Item<'_, '_>) -> Option<Duration> {
+    let seconds = item.seconds()?;
+    if (60..=30 * 86_400).contains(&seconds) {
+        Some(Duration::from_secs(seconds))
+    } else {
+        item.fail("a browser session lasts between 1m and 30d");
+        None
+    }
+}
+
+fn read_saml(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> SamlConnector {
+    let mut saml = SamlConnector::new(read_metadata(keys, read));
+    let text = |key| keys.get(key).and_then(|item| item.filled_text());
+    saml.idp_entity_id = text("idp_entity_id");
+    saml.sp_entity_id = text("sp_entity_id");
+    saml.idp_initiated = keys.boolean("idp_initiated", false);
+    saml.sign_requests = keys.boolean("sign_requests", false);
+    saml.encrypt_assertions = keys.boolean("encrypt_assertions", false);
+    saml.force_authn = keys.boolean("force_authn", false);
+    saml.allow_sha1 = keys.boolean("allow_sha1", false);
+    if let Some(item) = keys.get("clock_skew")
+        && let Some(seconds) = item.seconds()
+    {
+        match u32::try_from(seconds).map_err(|_| None).and_then(|s| ClockSkew::from_secs(s).map_err(Some)) {
+            Ok(skew) => saml.clock_skew = skew,
+            Err(error) => item.fail(
+                error
+                    .map_or_else(|| super::connector::ClockSkewTooLong(seconds).to_string(), |error| error.to_string()),
+            ),
+        }
+    }
+    saml.name_id_format = keys.get("name_id_format").and_then(|item| name_id_format(&item));
+    let comparison = keys.get("authn_comparison");
+    let classes = keys.get("authn_contexts");
+    saml.authn_context = match (classes, &comparison) {
+        (Some(classes), _) => Some(RequestedAuthnContext {
+            comparison: comparison.as_ref().and_then(read_comparison).unwrap_or_default(),
+            classes: classes.one_or_list().iter().filter_map(|class| class.filled_text()).collect(),
+        })
+        // An empty list that is written down is reported; one that is empty because of mistakes was reported already.
+        .filter(|context| !context.classes.is_empty() || classes.value().as_array().is_some_and(|a| a.is_empty())),
+        (None, Some(comparison)) => {
+            comparison.fail("it compares with authn_contexts, which is missing; write both or neither");
+            None
+        }
+        (None, None) => None,
+    };
+    if let Some(attributes) = keys.get("attributes").and_then(|item| item.keys("[connector.attributes] and keys below"))
+    {
+        saml.attributes = read_attributes(&attributes);
+    }
+    saml
+}
+
+fn read_comparison(item: &Item<'_, '_>) -> Option<AuthnComparison> {
+    let text = item.text()?;
+    let found = AuthnComparison::ALL.into_iter().find(|comparison| comparison.as_str() == text);
+    if found.is_none() {
+        item.fail(format!("`{text}` is not a comparison; write exact, minimum, maximum or better"));
+    }
+    found
+}
+
+/// The last part of a format's URN stands for it.
+fn name_id_format(item: &Item<'_, '_>) -> Option<String> {
+    let text = item.text()?;
+    let urn = match text.as_str() {
+        "unspecified" | "emailAddress" | "X509SubjectName" | "WindowsDomainQualifiedName" => {
+            format!("urn:oasis:names:tc:SAML:1.1:nameid-format:{text}")
+        }
+        "persistent" | "transient" | "kerberos" | "entity" => {
+            format!("urn:oasis:names:tc:SAML:2.0:nameid-format:{text}")
+        }
+        urn if urn.starts_with("urn:") || urn.starts_with("http") => text,
+        _ => {
+            item.fail(format!(
+                "`{text}` is not a NameID format; write persistent, transient, emailAddress, unspecified or a full URN"
+            ));
+            return None;
+        }
+    };
+    Some(urn)
+}
+
+fn read_metadata(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> MetadataSource {
+    let given: Vec<_> =
+        ["metadata_file", "metadata_url", "metadata_xml"].into_iter().filter(|key| keys.has(key)).collect();
+    // A stand-in for what cannot be read: a mistake has been reported, so no catalog will be made of it.
+    let nothing = || MetadataSource::Inline(String::new());
+    if given.len() > 1 {
+        keys.fail(format!("{} are given together; keep one of them", given.join(" and ")));
+        return nothing();
+    }
+    if let Some(item) = keys.get("metadata_file") {
+        let Some(path) = item.filled_text() else { return nothing() };
+        let xml = match read(Path::new(&path)).map(String::from_utf8) {
+            Ok(Ok(xml)) => xml,
+            Ok(Err(_)) => {
+                item.fail(format!("{path} is not UTF-8; save the metadata as UTF-8"));
+                return nothing();
+            }
+            Err(error) => {
+                item.fail(format!("{path} cannot be read: {error}; the path is relative to the catalog file"));
+                return nothing();
+            }
+        };
+        return read_metadata_xml(&item, xml);
+    }
+    if let Some(item) = keys.get("metadata_url") {
+        return item.parsed().map_or_else(nothing, MetadataSource::Url);
+    }
+    match keys.required("metadata_file", "metadata_file = \"okta.xml\" or metadata_url = \"https://…\"") {
+        Some(_) => nothing(),
+        None => keys
+            .get("metadata_xml")
+            .and_then(|item| item.filled_text().map(|xml| read_metadata_xml(&item, xml)))
+            .unwrap_or_else(nothing),
+    }
+}
+
+fn read_metadata_xml(item: &Item<'_, '_>, xml: String) -> MetadataSource {
+    // Some tools save with a byte order mark, which no XML parser is asked to like in a string.
+    let xml = xml.strip_prefix('\u{feff}').map_or_else(|| xml.clone(), str::to_owned);
+    if let Err(error) = roxmltree::Document::parse(&xml) {
+        item.fail(format!("this is not the metadata of an identity provider: {error}"));
+    }
+    MetadataSource::Inline(xml)
+}
+
+fn read_attributes(keys: &Keys<'_, '_>) -> AttributeMap {
+    let text = |key| keys.get(key).and_then(|item| item.filled_text());
+    let map = AttributeMap {
+        subject: text("subject"),
+        email: text("email"),
+        name: text("name"),
+        groups: keys.get("groups").and_then(|item| read_groups(&item)),
+        extra: keys
+            .get("extra")
+            .and_then(|item| item.keys("{ our_name = \"their attribute\" }"))
+            .map(|extra| {
+                let entry = |(key, item): (&str, Item<'_, '_>)| {
+                    let theirs = item.filled_text();
+                    Some((item.parse_key(key)?, theirs?))
+                };
+                extra.all().into_iter().filter_map(entry).collect()
+            })
+            .unwrap_or_default(),
+        friendly_names: keys.boolean("friendly_names", false),
+    };
+    keys.finish();
+    map
+}
+
+fn read_groups(item: &Item<'_, '_>) -> Option<GroupSource> {
+    if item.value().is_str() {
+        return Some(GroupSource { attribute: item.filled_text()?, delimiter: None, prefix: None });
+    }
+    let keys = item.keys("the attribute's name, or { attribute = \"…\", delimiter = \",\", prefix = \"…\" }")?;
+    // Not `filled_text`: a delimiter may be a space.
+    let text = |key| {
+        let item = keys.get(key)?;
+        let text = item.text()?;
+        if text.is_empty() {
+            item.fail("the text is empty; leave the key out");
+            return None;
+        }
+        Some(text)
+    };
+    let attribute = keys.required("attribute", "attribute = \"groups\"").and_then(|item| item.filled_text());
+    let (delimiter, prefix) = (text("delimiter"), text("prefix"));
+    keys.finish();
+    Some(GroupSource { attribute: attribute?, delimiter, prefix })
+}
+
+fn read_account(item: &Item<'_, '_>) -> Option<Account> {
+    let keys = item.keys("[[account]] and its keys below")?;
+    let id = keys.required("id", "id = \"111122223333\", in quotes").and_then(|id| id.parsed());
+    let name = keys.required("name", "name = \"Payments production\"").and_then(|name| name.filled_text());
+    let tags = keys.get("tags").map(|item| read_tags(&item)).unwrap_or_default();
+    let partition = keys.get("partition").and_then(|item| item.parsed()).unwrap_or_default();
+    let saml_provider = keys.get("saml_provider").and_then(|item| item.parsed());
+    let region = keys.get("region").and_then(|item| item.parsed());
+    keys.finish();
+    let default_provider = || super::DEFAULT_SAML_PROVIDER.parse().expect("the default name is a valid one");
+    Some(Account {
+        id: id?,
+        name: name.unwrap_or_default(),
+        tags,
+        partition,
+        saml_provider: saml_provider.unwrap_or_else(default_provider),
+        region,
+    })
+}
+
+fn read_tags(item: &Item<'_, '_>) -> Tags {
+    let Some(keys) = item.keys("{ env = \"prod\" }") else { return Tags::new() };
+    keys.all()
+        .into_iter()
+        .filter_map(|(key, item)| {
+            let value = item.filled_text()?;
+            check_tag(&item, key, &value).then(|| (key.to_owned(), value))
+        })
+        .collect()
+}
+
+/// Our own tags are free text of a length that still fits a badge.
+fn check_tag(item: &Item<'_, '_>, key: &str, value: &str) -> bool {
+    let good = !key.trim().is_empty() && key.chars().count() <= 128 && value.chars().count() <= 256;
+    if !good {
+        item.fail("a tag has a key of 1 to 128 characters and a value of at most 256");
+    }
+    good
+}
+
+fn read_role(item: &Item<'_, '_>) -> Option<Role> {
+    let keys = item.keys("[[role]] and its keys below")?;
+    let account = keys.required("account", "account = \"111122223333\", in quotes").and_then(|item| item.parsed());
+    let name = keys.required("name", "name = \"ReadOnly\"").and_then(|item| item.parsed());
+    let description = keys.get("description").and_then(|item| item.filled_text());
+    let tags = keys.get("tags").map(|item| read_tags(&item)).unwrap_or_default();
+    let max_session = keys.get("max_session").and_then(|item| session_duration(&item));
+    let default_session = keys.get("default_session").and_then(|item| session_duration(&item));
+    let destination = keys.get("destination").and_then(|item| item.parsed());
+    let region = keys.get("region").and_then(|item| item.parsed());
+    let session_tags = keys.get("session_tags").map(|item| read_session_tags(&item)).unwrap_or_default();
+    // With a maximum that cannot be read, no default can be above it.
+    let unread_max = keys.has("max_session") && max_session.is_none();
+    keys.finish();
+    let standing_in = if unread_max { SessionDuration::MAX } else { SessionDuration::HOUR };
+    Some(Role {
+        account: account?,
+        name: name?,
+        description,
+        tags,
+        max_session: max_session.unwrap_or(standing_in),
+        default_session,
+        destination,
+        region,
+        session_tags,
+    })
+}
+
+fn session_duration(item: &Item<'_, '_>) -> Option<SessionDuration> {
+    let seconds = item.seconds()?;
+    let duration = u32::try_from(seconds).ok().and_then(|seconds| SessionDuration::from_secs(seconds).ok());
+    if duration.is_none() {
+        item.fail(crate::aws::DurationOutOfRange(seconds).to_string());
+    }
+    duration
+}
+
+fn read_session_tags(item: &Item<'_, '_>) -> BTreeMap<TagKey, TagSource> {
+    let Some(keys) = item.keys("{ Department = \"department\" }: the tag's key and the attribute to send") else {
+        return BTreeMap::new();
+    };
+    keys.all()
+        .into_iter()
+        .filter_map(|(key, item)| {
+            let source = read_tag_source(&item);
+            Some((item.parse_key(key)?, source?))
+        })
+        .collect()
+}
+
+fn read_tag_source(item: &Item<'_, '_>) -> Option<TagSource> {
+    if item.value().is_str() {
+        return item.parsed().map(TagSource::Attribute);
+    }
+    let keys = item.keys("the name of an attribute, or { value = \"…\" } for a fixed text")?;
+    let value = keys.required("value", "value = \"…\"").and_then(|item| item.text());
+    keys.finish();
+    value.map(TagSource::Value)
+}
+
+/// `dim` is called with a key under which something cannot be read.
+fn read_rule(item: &Item<'_, '_>, log: &Log<'_>, dim: &mut dyn FnMut(&'static str)) -> Option<Rule> {
+    let keys = item.keys("[[rule]] and its keys below")?;
+    let id = keys.required("id", "id = \"engineers-read-everything\"").and_then(|item| item.parsed());
+    let description = keys.get("description").and_then(|item| item.filled_text());
+    let when = keys.get("when");
+    let grant = keys.get("grant");
+    let max_session = keys.get("max_session").and_then(|item| session_duration(&item));
+    keys.finish();
+    let before = log.count();
+    let when = when.map(|item| read_when(&item)).unwrap_or_default();
+    if log.count() > before {
+        dim("when");
+    }
+    let before = log.count();
+    let grants = grant.map(|item| read_grants(&item)).unwrap_or_default();
+    if log.count() > before {
+        dim("grant");
+    }
+    Some(Rule { id: id?, description, when, grants, max_session })
+}
+
+fn read_when(item: &Item<'_, '_>) -> BTreeMap<Attribute, AnyOf> {
+    let Some(keys) = item.keys("{ groups = \"engineering\" }") else { return BTreeMap::new() };
+    keys.all()
+        .into_iter()
+        .filter_map(|(key, item)| {
+            let patterns = read_patterns(&item, "any");
+            Some((item.parse_key(key)?, patterns?))
+        })
+        .collect()
+}
+
+/// Text, `{ glob = … }`, `{ matches = … }`, or a list of these; a list may also stand under `any`.
+fn read_patterns(item: &Item<'_, '_>, any: &'static str) -> Option<AnyOf> {
+    let inner = match item.value().as_table() {
+        Some(table) if table.contains_key(any) => {
+            let keys = item.keys("{ any = [ … ] }")?;
+            let inner = keys.get(any)?;
+            keys.finish();
+            inner
+        }
+        _ => item.clone(),
+    };
+    let items = inner.one_or_list();
+    let patterns: Vec<Pattern> = items.iter().filter_map(read_pattern).collect();
+    match AnyOf::new(patterns) {
+        Ok(any) => Some(any),
+        Err(error) => {
+            // Empty because of mistakes inside was said already.
+            if items.is_empty() {
+                inner.fail(error.to_string());
+            }
+            None
+        }
+    }
+}
+
+fn read_pattern(item: &Item<'_, '_>) -> Option<Pattern> {
+    const HOW: &str = "text, { glob = \"aws-*\" }, { matches = \"…\" } or a list of these";
+    if item.value().is_str() {
+        return item.text().map(Pattern::Exact);
+    }
+    let keys = item.keys(HOW)?;
+    let glob = keys.get("glob");
+    let matches = keys.get("matches");
+    keys.finish();
+    let reported = |item: &Item<'_, '_>, error: super::InvalidPattern| item.fail(error.to_string());
+    match (glob, matches) {
+        (Some(item), None) => Glob::new(&item.text()?).map_err(|error| reported(&item, error)).ok().map(Pattern::Glob),
+        (None, Some(item)) => {
+            Expression::new(&item.text()?).map_err(|error| reported(&item, error)).ok().map(Pattern::Matches)
+        }
+        (Some(_), Some(_)) => {
+            item.fail("glob and matches stand together; write two entries of a list");
+            None
+        }
+        (None, None) => {
+            // An unknown key was reported in its place.
+            if item.value().as_table().is_some_and(|table| table.is_empty()) {
+                item.fail(format!("nothing to compare with; write {HOW}"));
+            }
+            None
+        }
+    }
+}
+
+fn read_grants(item: &Item<'_, '_>) -> Vec<Grant> {
+    // A single grant may stand without a list around it.
+    let items = if item.value().is_table() { vec![item.clone()] } else { item.list().unwrap_or_default() };
+    items.iter().filter_map(read_grant).collect()
+}
+
+fn read_grant(item: &Item<'_, '_>) -> Option<Grant> {
+    let keys = item.keys("{ account = \"*\", role = \"ReadOnly\" }")?;
+    let account_tags = keys.get("account_tags").map(|item| read_tag_selector(&item)).unwrap_or_default();
+    let role_tags = keys.get("role_tags").map(|item| read_tag_selector(&item)).unwrap_or_default();
+    let account = if keys.has("account_tags") {
+        keys.get("account").map_or(Some(AccountSelector::Any), |item| read_account_selector(&item))
+    } else {
+        keys.required("account", "account = \"111122223333\", \"*\" or \"{account}\", or account_tags = { … }")
+            .and_then(|item| read_account_selector(&item))
+    };
+    let role = if keys.has("role_tags") {
+        keys.get("role").map_or(Some(RoleSelector::Any), |item| read_role_selector(&item))
+    } else {
+        keys.required("role", "role = \"ReadOnly\", \"*\" or \"{role}\", or role_tags = { … }")
+            .and_then(|item| read_role_selector(&item))
+    };
+    keys.finish();
+    Some(Grant { account: account?, account_tags, role: role?, role_tags })
+}
+
+fn read_account_selector(item: &Item<'_, '_>) -> Option<AccountSelector> {
+    match item.value().as_str() {
+        Some("*") => Some(AccountSelector::Any),
+        Some(text) if Template::is_meant(text) => item.parsed().map(AccountSelector::Captured),
+        _ => read_set(item).map(AccountSelector::Ids),
+    }
+}
+
+fn read_role_selector(item: &Item<'_, '_>) -> Option<RoleSelector> {
+    match item.value().as_str() {
+        Some("*") => Some(RoleSelector::Any),
+        Some(text) if Template::is_meant(text) => item.parsed().map(RoleSelector::Captured),
+        _ => read_set(item).map(RoleSelector::Names),
+    }
+}
+
+/// One name or a list of them; `None` when nothing in it could be read.
+fn read_set<T: Ord + std::str::FromStr<Err: fmt::Display>>(item: &Item<'_, '_>) -> Option<BTreeSet<T>> {
+    let items = item.one_or_list();
+    if items.is_empty() {
+        item.fail("the list is empty, so nothing would be granted");
+    }
+    let set: BTreeSet<T> = items.iter().filter_map(Item::parsed).collect();
+    (!set.is_empty()).then_some(set)
+}
+
+fn read_tag_selector(item: &Item<'_, '_>) -> TagSelector {
+    let Some(keys) = item.keys("{ env = \"dev\" } or { env = [\"dev\", \"test\"] }") else { return TagSelector::new() };
+    let all = keys.all();
+    if all.is_empty() {
+        item.fail("no tag is named, so everything would be selected; write account or role = \"*\" if that is meant");
+    }
+    all.into_iter()
+        .filter_map(|(key, item)| {
+            let items = item.one_or_list();
+            if items.is_empty() {
+                item.fail("the list is empty, so nothing would be granted");
+            }
+            let values: BTreeSet<String> = items
+                .iter()
+                .filter_map(|item| item.filled_text().filter(|value| check_tag(item, key, value)))
+                .collect();
+            (!values.is_empty()).then(|| (key.to_owned(), values))
+        })
+        .collect()
+}
+
+fn read_support(item: &Item<'_, '_>) -> Support {
+    let Some(keys) = item.keys("[support] and its keys below") else { return Support::default() };
+    let support = Support {
+        text: keys.get("text").and_then(|item| item.filled_text()),
+        contact: keys.get("contact").and_then(|item| item.parsed()),
+    };
+    keys.finish();
+    support
+}
