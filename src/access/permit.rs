@@ -12,6 +12,14 @@ pub struct SessionTag {
     pub value: String,
 }
 
+/// A session tag of the role that is not sent for this person.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct OmittedTag {
+    pub key: String,
+    /// A half-sentence for the operator.
+    pub why: &'static str,
+}
+
 /// Leave to obtain credentials for one role, once.
 ///
 /// Only `access` makes one, from a decision; issuance takes it by value. It cannot be cloned, stored or read back.

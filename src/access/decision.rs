@@ -1,0 +1,184 @@
+//! What a person may use, for how long, and why.
+
+use super::policy::{Denied, Filled, PlacedRole, Policy};
+use crate::aws::{AccountId, RoleArn, RoleName, SessionDuration};
+use crate::catalog::{Account, Attribute, Role, RoleId, Rule};
+use crate::identity::ConnectorId;
+
+/// Which roles a person may use, for how long and why. A picture of one moment: issuing decides anew.
+#[derive(Debug)]
+pub struct Decision {
+    policy: Policy,
+    connector: ConnectorId,
+    standing: Standing,
+    incomplete: Option<String>,
+    /// Those that allow the longest sessions first.
+    matches: Vec<Match>,
+    /// Role and best match, by role.
+    roles: Vec<(u32, u32)>,
+}
+
+/// Whether the connector somebody came through still counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Good,
+    ConnectorGone,
+    ConnectorDisabled,
+}
+
+/// A rule all of whose conditions hold.
+#[derive(Debug)]
+pub(super) struct Match {
+    pub rule: u32,
+    pub limit: SessionDuration,
+    /// Attribute and value for each condition.
+    pub because: Vec<(u32, Box<str>)>,
+    pub filled: Option<Filled>,
+}
+
+impl Decision {
+    pub(super) fn new(
+        policy: Policy,
+        connector: ConnectorId,
+        standing: Standing,
+        incomplete: Option<String>,
+        matches: Vec<Match>,
+        roles: Vec<(u32, u32)>,
+    ) -> Self {
+        Self { policy, connector, standing, incomplete, matches, roles }
+    }
+
+    /// What may be used, by account id and role name.
+    pub fn roles(&self) -> impl ExactSizeIterator<Item = RoleAccess<'_>> {
+        self.roles.iter().map(|(role, best)| RoleAccess { decision: self, role: *role, best: *best })
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.roles.is_empty()
+    }
+
+    /// What may be done with one role; `None` when nothing.
+    #[must_use]
+    pub fn role(&self, account: AccountId, name: &RoleName) -> Option<RoleAccess<'_>> {
+        let position = self.policy.position(&RoleId { account, name: name.clone() })?;
+        let at = self.roles.binary_search_by_key(&(position as u32), |(role, _)| *role).ok()?;
+        let (role, best) = self.roles[at];
+        Some(RoleAccess { decision: self, role, best })
+    }
+
+    /// Why the list may be shorter than it should be: the provider did not send all groups.
+    #[must_use]
+    pub fn incomplete(&self) -> Option<&str> {
+        self.incomplete.as_deref()
+    }
+
+    /// Why nothing at all may be used, whatever the rules say: the connector is gone or disabled.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Denied> {
+        let connector = || self.connector.clone();
+        match self.standing {
+            Standing::Good => None,
+            Standing::ConnectorGone => Some(Denied::ConnectorGone { connector: connector() }),
+            Standing::ConnectorDisabled => Some(Denied::ConnectorDisabled { connector: connector() }),
+        }
+    }
+
+    /// The positions of the rules that match, and what each comes to.
+    pub(super) fn matches(&self) -> &[Match] {
+        &self.matches
+    }
+
+    /// Whether a match gives a role.
+    pub(super) fn gives(&self, one: &Match, role: usize) -> bool {
+        self.policy.always_grants(one.rule as usize, role)
+            || one.filled.as_ref().is_some_and(|filled| filled.roles.contains(role))
+    }
+}
+
+/// Leave to use one role, as part of a decision.
+#[derive(Debug, Clone, Copy)]
+pub struct RoleAccess<'d> {
+    decision: &'d Decision,
+    role: u32,
+    best: u32,
+}
+
+impl<'d> RoleAccess<'d> {
+    fn placed(&self) -> &'d PlacedRole {
+        self.decision.policy.placed(self.role as usize)
+    }
+
+    fn best(&self) -> &'d Match {
+        &self.decision.matches[self.best as usize]
+    }
+
+    #[must_use]
+    pub fn role(&self) -> &'d Role {
+        &self.placed().role
+    }
+
+    #[must_use]
+    pub fn account(&self) -> &'d Account {
+        &self.placed().account
+    }
+
+    #[must_use]
+    pub fn id(&self) -> RoleId {
+        self.role().id()
+    }
+
+    #[must_use]
+    pub fn arn(&self) -> RoleArn {
+        self.account().role_arn(&self.role().name)
+    }
+
+    /// The longest session this person gets: what the role allows, or the most generous of their rules if that is less.
+    #[must_use]
+    pub fn max_session(&self) -> SessionDuration {
+        self.role().max_session.min(self.best().limit)
+    }
+
+    /// What they get without choosing.
+    #[must_use]
+    pub fn default_session(&self) -> SessionDuration {
+        self.role().default_session().min(self.max_session())
+    }
+
+    /// The rule that allows the longest session; the first by id where several do.
+    #[must_use]
+    pub fn rule(&self) -> &'d Rule {
+        self.decision.policy.rule(self.best().rule as usize)
+    }
+
+    /// Every rule that gives this role, with what in the person met it; those that allow the longest sessions first.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<Reason<'d>> {
+        let (decision, role) = (self.decision, self.role as usize);
+        decision.matches.iter().filter(|one| decision.gives(one, role)).map(|one| self.reason(one)).collect()
+    }
+
+    fn reason(&self, one: &'d Match) -> Reason<'d> {
+        let policy = &self.decision.policy;
+        let mut because: Vec<(&Attribute, &str)> =
+            one.because.iter().map(|(attribute, value)| (policy.attribute(*attribute), &**value)).collect();
+        // Where the role was named by a value, that value is the reason, and not the first one that matched.
+        if !policy.always_grants(one.rule as usize, self.role as usize)
+            && let Some(filled) = &one.filled
+            && let Ok(at) = filled.values.binary_search_by_key(&self.role, |(role, _, _)| *role)
+        {
+            let (_, attribute, value) = &filled.values[at];
+            let attribute = policy.attribute(*attribute);
+            because.iter_mut().filter(|(one, _)| *one == attribute).for_each(|(_, reason)| *reason = value);
+        }
+        Reason { rule: policy.rule(one.rule as usize), because }
+    }
+}
+
+/// A rule that gives a role, and what in the person met it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason<'d> {
+    pub rule: &'d Rule,
+    /// For each condition of the rule, the attribute and the value that met it.
+    pub because: Vec<(&'d Attribute, &'d str)>,
+}
