@@ -4,6 +4,7 @@
 
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod browser_client;
+mod issuance;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod peers;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
