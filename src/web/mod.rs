@@ -1,1 +1,4 @@
 //! Routes, extractors, problems, pages.
+
+pub mod assets;
+pub mod views;

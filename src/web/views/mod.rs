@@ -1,0 +1,50 @@
+//! What pages show: one struct per page, holding finished values only.
+//!
+//! A handler fills one and calls [`html`]; the template beside it in `templates/` loops, chooses and escapes, and
+//! never computes. Each struct documents the forms its page posts: their names are the contract with the handlers.
+//! Each also has samples, error and empty states included, so every page can be rendered in a test and looked at:
+//! `ROLEGATE_RENDER_DIR=/some/dir cargo test --lib views` writes them all.
+
+pub mod credentials;
+pub mod go;
+pub mod picker;
+pub mod problem;
+pub mod shell;
+pub mod sign_in;
+pub mod why;
+
+pub use credentials::{CredentialsPage, Format};
+pub use go::Go;
+pub use picker::{AccountGroup, DurationStep, NoRoles, Picker, RoleRow, duration_steps};
+pub use problem::ProblemPage;
+pub use shell::{Link, Notice, Person, RoleTitle, Shell, Tone};
+pub use sign_in::{ConfirmSignIn, ConnectorChoice, SignIn, SignedOut};
+pub use why::{Grant, Limit, Reason, Why};
+
+/// Renders a page.
+///
+/// Templates only fail when writing fails, and writing to memory does not; should it ever, the page says so in words
+/// rather than half of it being sent.
+#[must_use]
+pub fn html(page: &impl askama::Template) -> String {
+    page.render().unwrap_or_else(|_| "This page could not be written. Please try again.".to_owned())
+}
+
+/// A count with its noun: `1 role`, `1,500 roles`.
+#[must_use]
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + many.len() + 4);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text.push(' ');
+    text.push_str(if count == 1 { one } else { many });
+    text
+}
+
+#[cfg(test)]
+mod tests;
