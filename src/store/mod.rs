@@ -14,6 +14,7 @@ use sqlx::sqlite::{
 use sqlx::{SqlSafeStr, Sqlite, Transaction};
 
 pub mod audit;
+pub mod catalog;
 pub mod housekeeping;
 pub mod keys;
 pub mod metadata;
@@ -49,7 +50,10 @@ pub enum StoreError {
 const READERS: u32 = 4;
 
 fn migrator() -> Migrator {
-    let steps = [(1, "base", include_str!("../../migrations/0001_base.sql"))];
+    let steps = [
+        (1, "base", include_str!("../../migrations/0001_base.sql")),
+        (2, "catalog", include_str!("../../migrations/0002_catalog.sql")),
+    ];
     Migrator::with_migrations(
         steps
             .into_iter()
@@ -83,10 +87,8 @@ impl Store {
             .await
             .map_err(opened)?;
         Self::migrate(&write).await?;
-        let reading = SqliteConnectOptions::new()
-            .filename(path)
-            .busy_timeout(Duration::from_secs(5))
-            .pragma("query_only", "ON");
+        let reading =
+            SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(5)).pragma("query_only", "ON");
         let read = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(Duration::from_secs(10))
