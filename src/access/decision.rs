@@ -89,6 +89,11 @@ impl Decision {
         &self.matches
     }
 
+    /// How many roles a match gives.
+    pub(super) fn count(&self, one: &Match) -> usize {
+        self.roles.iter().filter(|(role, _)| self.gives(one, *role as usize)).count()
+    }
+
     /// Whether a match gives a role.
     pub(super) fn gives(&self, one: &Match, role: usize) -> bool {
         self.policy.always_grants(one.rule as usize, role)

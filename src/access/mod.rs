@@ -1,9 +1,11 @@
 //! Which roles, for how long and why; the only maker of a `Permit`.
 //!
 //! [`Policy::compile`] prepares a catalog once. [`Policy::decide`] says what a person may use, [`Policy::permit`] turns
-//! one role of that into authority. Both evaluate the rules anew: what was removed is gone at the next click.
+//! one role of that into authority, and [`explain()`] says in words why, and why not. All three evaluate the rules
+//! anew: what was removed is gone at the next click.
 
 mod decision;
+mod explain;
 mod index;
 mod permit;
 mod policy;
@@ -12,5 +14,6 @@ mod role_set;
 mod tests;
 
 pub use decision::{Decision, Reason, RoleAccess};
+pub use explain::{Bearing, ConditionAnswer, Explanation, PermittedRole, RoleAnswer, RuleAnswer, explain};
 pub use permit::{OmittedTag, Permit, SessionTag};
 pub use policy::{Denied, Policy, session_tags};
