@@ -1,14 +1,23 @@
-//! Credentials as we write them down, read by those they are written for.
+//! What we issue, in the hands of those it is for: an STS that is not ours, the AWS CLI, a shell.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
+use rolegate::access::{Permit, Policy};
 use rolegate::aws::{Credentials, RoleArn};
-use rolegate::issuance::Format;
+use rolegate::identity::{Attributes, Authentication, Groups, NameIdQualifiers, SubjectId, VerifiedIdentity};
+use rolegate::issuance::federation::{Federation, FederationSettings};
 use rolegate::issuance::formats::Context;
-use rolegate::sys::{ExposeSecret, SecretString};
+use rolegate::issuance::sts::{Sts, StsSettings};
+use rolegate::issuance::{Format, Issuer, Parts, Regions};
+use rolegate::saml::key::{KeySize, SigningKey};
+use rolegate::sys::{Clock, ExposeSecret, SecretString, SystemClock, SystemRng};
 
+use crate::peers::{AwsKeys, Moto, get_caller_identity};
 use crate::tools;
 
 const TOKEN: &str = "IQoJb3JpZ2luX2Vj/+token/with+every/sign==";
@@ -55,7 +64,7 @@ fn signed_by(cli: &mut Command) -> String {
         if running.try_wait().unwrap().is_some() {
             break;
         }
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
     }
     let _ = running.kill();
     let output = running.wait_with_output().unwrap();
@@ -109,4 +118,79 @@ fn a_shell_exports_what_the_aws_cli_uses_and_forgets_the_old_token() {
         assert!(exported.contains(&("AWS_DEFAULT_REGION", "eu-west-1")), "{environment}");
         assert_ours(&signed_by(tools::aws().envs(exported)));
     }
+}
+
+const CATALOG: &str = r#"
+[[connector]]
+id = "okta"
+kind = "saml"
+name = "Okta"
+metadata_url = "https://okta.example/metadata"
+
+[[account]]
+id = "111122223333"
+name = "Payments production"
+
+[[role]]
+account = "111122223333"
+name = "teams/ReadOnly"
+max_session = "12h"
+session_tags = { team = { value = "payments" } }
+
+[[rule]]
+id = "engineers"
+when = { groups = "engineering" }
+grant = [{ account = "111122223333", role = "teams/ReadOnly" }]
+"#;
+
+/// Leave for Asha to use the catalog's one role for two hours.
+fn permit(now: Timestamp) -> Permit {
+    let catalog = rolegate::catalog::toml::parse_text("catalog.toml", CATALOG).unwrap().catalog;
+    let identity = VerifiedIdentity {
+        subject: SubjectId { connector: "okta".parse().unwrap(), value: "00u1".to_owned() },
+        qualifiers: NameIdQualifiers::default(),
+        name: Some("Asha".to_owned()),
+        email: Some("asha@corp.example".to_owned()),
+        groups: Groups::Complete { values: vec!["engineering".to_owned()] },
+        attributes: Attributes::default(),
+        authentication: Authentication {
+            instant: now,
+            context_class: None,
+            session_index: None,
+            session_not_on_or_after: None,
+        },
+    };
+    let (account, role) = ("111122223333".parse().unwrap(), "teams/ReadOnly".parse().unwrap());
+    let asked = "2h".parse().unwrap();
+    Policy::compile(catalog).permit(&identity, account, &role, Some(asked), now).unwrap()
+}
+
+#[tokio::test]
+async fn an_sts_that_is_not_ours_takes_our_assertion_and_its_keys_work() {
+    let moto = Moto::start();
+    let now = SystemClock.now();
+    let key = SigningKey::generate(KeySize::Rsa2048, "broker.example", now, &SystemRng).unwrap();
+    let http = rolegate::sys::http::client(Duration::from_secs(2)).unwrap();
+    let home = "https://broker.example/".parse().unwrap();
+    let issuer = Issuer::new(Parts {
+        entity_id: "https://broker.example/aws/saml-metadata.xml".to_owned(),
+        signer: Arc::new(key),
+        sts: Sts::new(http.clone(), StsSettings { endpoint: Some(moto.endpoint()), ..StsSettings::default() }),
+        federation: Federation::new(http, FederationSettings::new(home)),
+        regions: Regions::default(),
+        clock: Arc::new(SystemClock),
+        rng: Arc::new(SystemRng),
+    });
+    let issued = issuer.credentials(permit(now)).await.unwrap();
+    assert_eq!(issued.assumed_role_arn(), Some("arn:aws:sts::111122223333:assumed-role/ReadOnly/asha@corp.example"));
+    let left = issued.credentials().expiration.duration_since(now).as_secs();
+    assert!((7190..=7260).contains(&left), "{left} s of two hours");
+    let credentials = issued.credentials();
+    let keys = AwsKeys {
+        access_key_id: credentials.access_key_id.clone(),
+        secret_access_key: credentials.secret_access_key.expose_secret().to_owned(),
+        session_token: credentials.session_token.expose_secret().to_owned(),
+    };
+    // moto remembers such keys by their account only.
+    assert_eq!(get_caller_identity(&moto.endpoint(), &keys)["Account"], "111122223333");
 }
