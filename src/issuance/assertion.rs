@@ -28,9 +28,9 @@ const UNSPECIFIED_CONTEXT: &str = "urn:oasis:names:tc:SAML:2.0:ac:classes:unspec
 #[derive(Debug)]
 pub struct Assertion {
     /// The `ID` of the assertion, for the audit log.
-    pub id: String,
+    pub(super) id: String,
     /// The response in base64, as `SAMLAssertion` wants it.
-    pub response: SecretString,
+    pub(super) response: SecretString,
 }
 
 /// Mints and signs the response for one permit.

@@ -151,7 +151,7 @@ impl Federation {
     ///
     /// # Errors
     /// [`FederationError`]; a 5xx or 429 and a failing connection are retried twice before.
-    pub async fn log_in(
+    pub(super) async fn log_in(
         &self,
         credentials: &Credentials,
         partition: Partition,

@@ -64,7 +64,7 @@ pub struct Sts {
 
 /// What STS answered.
 #[derive(Debug)]
-pub struct Assumed {
+pub(super) struct Assumed {
     pub credentials: Credentials,
     /// `arn:…:sts::…:assumed-role/{role}/{session}`; none where the answer left it out.
     pub assumed_role_arn: Option<String>,
@@ -93,11 +93,11 @@ impl Sts {
         Self { client: aws_sdk_sts::Client::from_conf(config), endpoint: settings.endpoint }
     }
 
-    /// Exchanges an assertion for credentials that live `duration`.
+    /// Exchanges an assertion for credentials that live `duration`. Only [`Issuer`](super::Issuer) may, with a permit.
     ///
     /// # Errors
     /// [`StsError`] says who must fix what.
-    pub async fn assume_role_with_saml(
+    pub(super) async fn assume_role_with_saml(
         &self,
         role: &RoleArn,
         provider: &ProviderArn,
