@@ -1,1 +1,3 @@
 //! A local AWS and a development identity provider, for demos and tests.
+
+pub mod policy;
