@@ -1,6 +1,7 @@
 //! The command line: data on stdout, words on stderr, a meaningful exit code.
 
 pub mod config;
+pub mod sandbox;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,245 @@
 //! A local AWS and a development identity provider, for demos and tests.
+//!
+//! It stands outside: the broker reaches it by HTTP alone and cannot tell it from the real ones, and it knows the broker
+//! by the metadata that is published for AWS and for identity providers.
+//!
+//! | Path | What |
+//! | --- | --- |
+//! | `POST /`, `GET /?Action=…` | [`sts`]: AssumeRoleWithSAML, GetCallerIdentity |
+//! | `/federation`, `/oauth` | [`federation`]: credentials become a console session |
+//! | `/console/…` | [`console`]: who you are, until when |
+//! | `/idp/…` | [`idp`]: people to sign in as |
+//! | `GET /` in a browser | what is here |
 
+mod catalog;
+mod console;
+mod credentials;
+mod federation;
+mod idp;
+mod keys;
+mod landing;
+mod metadata;
+mod pages;
 pub mod policy;
+mod providers;
+mod sts;
 pub mod world;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use url::{Origin, Url};
+
+pub use catalog::demo_catalog;
+pub use keys::KeysError;
+pub use metadata::MetadataSource;
 pub use world::World;
+
+use crate::aws::SamlProviderName;
+use crate::sys::seal::SealingKey;
+use crate::sys::{Clock, Rng};
+
+/// The connector through which the demo's broker reaches the development identity provider.
+pub const DEMO_CONNECTOR: &str = "dev";
+
+/// Partners are on this machine or near.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a sandbox is made of.
+#[derive(Debug)]
+pub struct SandboxConfig {
+    /// Where browsers, SDKs and the broker reach it, such as `http://127.0.0.1:8081`.
+    pub base: Url,
+    /// Where its keys are kept; without one they last as long as the process.
+    pub data: Option<PathBuf>,
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+    pub world: World,
+    /// IAM SAML providers by name, for every account that has one of that name.
+    pub saml_providers: BTreeMap<SamlProviderName, MetadataSource>,
+    /// Who may ask the development identity provider.
+    pub service_providers: Vec<MetadataSource>,
+    /// Answer service providers that are not registered, if the answer goes to this machine.
+    pub any_loopback_service_provider: bool,
+}
+
+impl SandboxConfig {
+    /// A sandbox for one broker: its metadata for AWS is every account's SAML provider, and its connector
+    /// [`DEMO_CONNECTOR`] is registered at the identity provider.
+    #[must_use]
+    pub fn for_broker(base: Url, broker: &Url, world: World, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
+        let at = |path: &str| {
+            let mut url = broker.clone();
+            url.set_path(&format!("{}/{path}", broker.path().trim_end_matches('/')));
+            MetadataSource::Url(url)
+        };
+        let names = world.accounts().iter().map(|account| account.provider.name().clone());
+        Self {
+            base,
+            data: None,
+            clock,
+            rng,
+            saml_providers: names.map(|name| (name, at("aws/saml-metadata.xml"))).collect(),
+            service_providers: vec![at(&format!("saml/{DEMO_CONNECTOR}/metadata"))],
+            any_loopback_service_provider: false,
+            world,
+        }
+    }
+}
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    #[error("the sandbox's address {0} must be an http or https URL without a path")]
+    Base(Url),
+    #[error("the sandbox has no keys")]
+    Keys(#[from] KeysError),
+    #[error("the sandbox cannot make HTTP requests")]
+    Client(#[from] reqwest::Error),
+}
+
+/// A running sandbox, ready to be mounted on a server. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Sandbox(web::Data<State>);
+
+/// What handlers share.
+#[derive(Debug)]
+struct State {
+    base: Url,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+    world: World,
+    keys: keys::Keys,
+    mint: credentials::Mint,
+    /// Seals what travels through the browser at the identity provider.
+    sealing: SealingKey,
+    providers: providers::Providers,
+    service_providers: idp::partners::Partners,
+    /// Origins of partners, to which a browser may return after logging out.
+    partners: BTreeSet<OriginText>,
+    federation: federation::Federation,
+}
+
+/// An origin, in a form that can be sorted.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct OriginText(String);
+
+impl State {
+    /// A UUID of version 4.
+    fn request_id(&self) -> String {
+        let mut bytes = [0_u8; 16];
+        self.rng.fill(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+    }
+
+    /// Whether the role of a session is still there.
+    fn world_has(&self, session: &credentials::Session) -> bool {
+        self.world.role(&session.role).is_some_and(|role| role.role_id == session.role_id)
+    }
+
+    fn is_partner(&self, origin: &Origin) -> bool {
+        self.partners.contains(&OriginText(origin.ascii_serialization()))
+    }
+}
+
+/// Cookies ignore ports, and several sandboxes may run on one host.
+fn cookie_named(name: &str, base: &Url) -> String {
+    format!("{name}_{}", base.port_or_known_default().unwrap_or_default())
+}
+
+impl Sandbox {
+    /// Makes or reads the keys, which takes a moment the first time: call it off the async threads.
+    ///
+    /// # Errors
+    /// [`SandboxError`]
+    pub fn build(config: SandboxConfig) -> Result<Self, SandboxError> {
+        let base = config.base;
+        if !matches!(base.scheme(), "http" | "https") || base.path() != "/" || base.query().is_some() {
+            return Err(SandboxError::Base(base));
+        }
+        let client = crate::sys::http::client(CONNECT_TIMEOUT)?;
+        let keys = keys::Keys::load(config.data.as_deref(), config.clock.now(), &*config.rng)?;
+        let sources = config.saml_providers.values().chain(&config.service_providers);
+        let partners = sources
+            .filter_map(|source| match source {
+                MetadataSource::Url(url) => Some(OriginText(url.origin().ascii_serialization())),
+                MetadataSource::Inline(_) => None,
+            })
+            .collect();
+        Ok(Self(web::Data::new(State {
+            base,
+            clock: config.clock,
+            rng: config.rng,
+            world: config.world,
+            mint: credentials::Mint::new(&keys.master),
+            sealing: SealingKey::from_bytes(*keys.master),
+            keys,
+            providers: providers::Providers::new(client.clone(), config.saml_providers),
+            service_providers: idp::partners::Partners::new(
+                client,
+                config.service_providers,
+                config.any_loopback_service_provider,
+            ),
+            partners,
+            federation: federation::Federation::new(),
+        })))
+    }
+
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.0.world
+    }
+
+    /// Mounts everything: `HttpServer::new(move || App::new().configure(sandbox.configure()))`.
+    pub fn configure(&self) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static {
+        let state = self.0.clone();
+        move |service| {
+            service
+                .app_data(state.clone())
+                // A signed answer of an identity provider can be large; nothing else here is.
+                .app_data(web::FormConfig::default().limit(512 * 1024))
+                .service(web::resource("/").route(web::get().to(sts::endpoint)).route(web::post().to(sts::endpoint)))
+                .service(
+                    web::resource("/federation")
+                        .route(web::get().to(federation::endpoint))
+                        .route(web::post().to(federation::endpoint)),
+                )
+                .route("/oauth", web::get().to(federation::oauth))
+                .route("/console/{session}/log-out", web::post().to(console::log_out))
+                .route("/console", web::get().to(console::page))
+                .route("/console/{path:.*}", web::get().to(console::page))
+                .route("/idp", web::get().to(idp::home))
+                .route("/idp/sign-out", web::post().to(idp::sign_out))
+                .route("/idp/saml/metadata", web::get().to(idp::metadata))
+                .route("/idp/saml/sso", web::get().to(idp::sso_redirect))
+                .route("/idp/saml/sso", web::post().to(idp::sso_post))
+                .route("/idp/saml/slo", web::get().to(idp::logout::redirect))
+                .route("/idp/saml/initiate", web::get().to(idp::initiate))
+                .route("/idp/saml/sign-in", web::post().to(idp::sign_in))
+                .route("/static/sandbox.css", web::get().to(landing::style))
+                .route("/static/sandbox.js", web::get().to(landing::script))
+                .route("/favicon.ico", web::get().to(landing::icon))
+                .route("/healthz", web::get().to(async || HttpResponse::Ok().body("ok\n")))
+                .default_service(web::to(nothing_here));
+        }
+    }
+}
+
+/// Programs are told what STS tells them; people get a page.
+async fn nothing_here(request: HttpRequest) -> HttpResponse {
+    if sts::wants_html(&request) {
+        pages::notice(
+            404,
+            &pages::Notice {
+                title: "There is no such page".to_owned(),
+                text: "This is the sandbox: a local AWS and an identity provider for development.".to_owned(),
+                link: Some(pages::NoticeLink { text: "See what is here".to_owned(), href: "/".to_owned() }),
+            },
+        )
+    } else {
+        sts::unknown_operation()
+    }
+}

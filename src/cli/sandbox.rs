@@ -1,0 +1,111 @@
+//! `rolegate sandbox`: the local AWS and the development identity provider, without a broker.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use actix_web::{App, HttpServer};
+use clap::Args;
+use url::Url;
+
+use crate::sandbox::{Sandbox, SandboxConfig, SandboxError, World};
+use crate::sys::{SystemClock, SystemRng};
+
+/// Serves a local AWS (STS, federation endpoint, a console stand-in) and a SAML identity provider with people to sign
+/// in as, for development and tests.
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+
+    /// How browsers and SDKs reach it, where that is not the address it listens on.
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<Url>,
+
+    /// Where its keys are kept, so that sessions and metadata stay good after a restart; otherwise new ones each time.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// The broker whose metadata is every account's SAML provider and which may ask the identity provider.
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    pub broker: Url,
+
+    /// Answer any service provider whose answers go to this machine, registered or not.
+    #[arg(long)]
+    pub any_loopback_service_provider: bool,
+
+    /// A company of your own, as TOML, instead of the one that comes with the program.
+    #[arg(long, value_name = "FILE")]
+    pub world: Option<PathBuf>,
+
+    /// Listen where other machines can reach it. Anybody there can sign in as anybody here.
+    #[arg(long)]
+    pub i_know_this_is_not_aws: bool,
+}
+
+/// Why the sandbox cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxCommandError {
+    #[error(
+        "the sandbox has no passwords, and {0} can be reached from other machines; listen on 127.0.0.1, or add \
+         --i-know-this-is-not-aws if that is what you want"
+    )]
+    NotLoopback(SocketAddr),
+    #[error("cannot listen on {address}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("cannot read {}", path.display())]
+    ReadWorld { path: PathBuf, source: std::io::Error },
+    #[error("{} describes no company", path.display())]
+    World { path: PathBuf, source: crate::sandbox::world::WorldError },
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error("the sandbox's keys were not finished: their thread ended")]
+    Thread(#[source] tokio::task::JoinError),
+    #[error("the sandbox stopped serving")]
+    Serve(#[source] std::io::Error),
+}
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// [`SandboxCommandError`]
+#[expect(clippy::print_stderr, reason = "the words of a command go to stderr")]
+pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
+    if !args.listen.ip().is_loopback() && !args.i_know_this_is_not_aws {
+        return Err(SandboxCommandError::NotLoopback(args.listen));
+    }
+    let listen = |source| SandboxCommandError::Listen { address: args.listen, source };
+    let listener = std::net::TcpListener::bind(args.listen).map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let base = args
+        .public_url
+        .unwrap_or_else(|| Url::parse(&format!("http://{address}/")).expect("a socket address is a host and a port"));
+
+    let world = match args.world {
+        None => World::larkspur(),
+        Some(path) => {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|source| SandboxCommandError::ReadWorld { path: path.clone(), source })?;
+            World::from_toml(&text).map_err(|source| SandboxCommandError::World { path, source })?
+        }
+    };
+    let mut config =
+        SandboxConfig::for_broker(base.clone(), &args.broker, world, Arc::new(SystemClock), Arc::new(SystemRng));
+    config.data = args.data;
+    config.any_loopback_service_provider = args.any_loopback_service_provider;
+    let sandbox =
+        tokio::task::spawn_blocking(move || Sandbox::build(config)).await.map_err(SandboxCommandError::Thread)??;
+
+    eprintln!("Sandbox on {base} (STS, federation endpoint, console, identity provider)");
+    eprintln!("  export AWS_ENDPOINT_URL_STS={}", base.as_str().trim_end_matches('/'));
+    eprintln!("  SAML providers are read from {}", args.broker);
+    HttpServer::new(move || App::new().configure(sandbox.configure()))
+        .workers(2)
+        .shutdown_timeout(10)
+        .listen(listener)
+        .map_err(SandboxCommandError::Serve)?
+        .run()
+        .await
+        .map_err(SandboxCommandError::Serve)
+}

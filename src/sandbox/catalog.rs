@@ -1,0 +1,160 @@
+//! The catalog of the company the sandbox pretends to be, as the demo's broker needs it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use url::Url;
+
+use super::{DEMO_CONNECTOR, World, idp};
+use crate::aws::Partition;
+
+/// Who may do what. Every way to write a condition or a selection is used once.
+const RULES: &str = r#"
+[support]
+text = "Ask the platform team in #cloud-access, and say what you want to do and for how long."
+contact = "cloud-access@larkspur.example"
+
+[[rule]]
+id = "platform-admins"
+description = "The platform team runs everything"
+when = { groups = "platform-admins" }
+grant = [{ account = "*", role = "Admin" }, { account = "104729301846", role = "BillingViewer" }]
+
+[[rule]]
+id = "engineers-read-workloads"
+description = "Engineers look at what runs, wherever it runs"
+when = { groups = "engineering" }
+grant = [{ account_tags = { env = ["dev", "staging", "prod"] }, role = "ReadOnly" }]
+
+[[rule]]
+id = "teams-deploy-their-own"
+description = "A group called team-x gives the role teams/x/Deploy"
+when = { groups = { matches = "team-(?<team>[a-z]+)" } }
+grant = [{ account = "*", role = "teams/{team}/Deploy" }]
+
+[[rule]]
+id = "payments-operations"
+description = "Leads and the settlement desk operate payments"
+when = { groups = ["payments-leads", "payments-settlement"] }
+grant = [{ account_tags = { team = "payments" }, role = "PaymentsOperator" }]
+max_session = "1h"
+
+[[rule]]
+id = "on-call"
+description = "Whoever is on call for anything"
+when = { groups = { glob = "oncall-*" } }
+grant = [{ account_tags = { env = "prod" }, role = "SupportOperator" }]
+
+[[rule]]
+id = "audit-everything"
+when = { groups = "security-auditors" }
+grant = [{ account = "*", role = ["SecurityAudit", "ReadOnly"] }]
+
+[[rule]]
+id = "by-convention"
+description = "The directory may name account and role itself"
+when = { groups = { matches = "aws-(?<account>\\d{12})-(?<role>[A-Za-z0-9_+=,.@-]+)" } }
+grant = [{ account = "{account}", role = "{role}" }]
+
+[[rule]]
+id = "data-science"
+when = { groups = { any = ["data-science", { glob = "forecasting-*" }] } }
+grant = [{ account_tags = { team = "data" }, role = "DataScientist" }]
+
+[[rule]]
+id = "research-reports"
+description = "People of one department, by an attribute that is no group"
+when = { department = "Research and Development" }
+grant = [{ account = "177419203846", role_tags = { kind = "report" } }]
+
+[[rule]]
+id = "vendor-maintenance"
+description = "One role in one account, for one hour"
+when = { groups = "vendor-freight-maintenance", email = { glob = "*@gantrytech.example" } }
+grant = [{ account = "150938274616", role = "VendorMaintenance" }]
+max_session = "1h"
+"#;
+
+/// The catalog as TOML, for a broker whose sandbox is reached at `sandbox`.
+///
+/// Its one connector is [`DEMO_CONNECTOR`].
+#[must_use]
+pub fn demo_catalog(sandbox: &Url) -> String {
+    let world = World::larkspur();
+    let mut out = format!("# The demo's catalog: {}.\n", world.company());
+    let _ = write!(
+        out,
+        r#"
+[[connector]]
+id = "{DEMO_CONNECTOR}"
+kind = "saml"
+name = {name}
+metadata_url = {metadata}
+idp_initiated = true
+[connector.attributes]
+email = "email"
+name = "displayName"
+groups = "groups"
+extra = {{ department = "department", cost_center = "costCenter", title = "title" }}
+"#,
+        name = text(&format!("{} (development)", world.company())),
+        metadata = text(&idp::entity_id(sandbox)),
+    );
+    for account in world.accounts() {
+        let _ = write!(
+            out,
+            "\n[[account]]\nid = \"{}\"\nname = {}\ntags = {}\nsaml_provider = \"{}\"\n",
+            account.id,
+            text(&account.name),
+            table(&account.tags),
+            account.provider.name(),
+        );
+        if account.partition != Partition::Aws {
+            let _ = writeln!(out, "partition = \"{}\"", account.partition);
+        }
+    }
+    for role in world.roles() {
+        let _ = write!(
+            out,
+            "\n[[role]]\naccount = \"{}\"\nname = {}\ndescription = {}\nmax_session = \"{}\"\n",
+            role.arn.account(),
+            text(role.arn.role().as_str()),
+            text(&role.description),
+            role.catalog_max_session,
+        );
+        if !role.tags.is_empty() {
+            let _ = writeln!(out, "tags = {}", table(&role.tags));
+        }
+        if !role.session_tags.is_empty() {
+            let _ = writeln!(out, "session_tags = {}", table(&role.session_tags));
+        }
+    }
+    out.push_str(RULES);
+    out
+}
+
+/// A text in TOML's quotes.
+fn text(value: &str) -> String {
+    toml::Value::from(value).to_string()
+}
+
+fn table(values: &BTreeMap<String, String>) -> String {
+    let entries: Vec<String> = values.iter().map(|(key, value)| format!("{} = {}", text(key), text(value))).collect();
+    format!("{{ {} }}", entries.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_broker_reads_the_demo_catalog_without_a_complaint() {
+        let text = demo_catalog(&"http://127.0.0.1:8081".parse().unwrap());
+        let loaded = crate::catalog::toml::parse_text("demo", &text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        let world = World::larkspur();
+        assert_eq!(loaded.catalog.accounts().len(), world.accounts().len());
+        assert_eq!(loaded.catalog.roles().len(), world.roles().len());
+        assert!(loaded.catalog.rules().len() >= 8);
+    }
+}
