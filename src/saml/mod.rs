@@ -7,9 +7,11 @@
 //! What a reply must say to be believed is not decided here but in [`signin::saml`](crate::signin::saml).
 
 pub mod certificate;
+pub mod decrypt;
 pub mod gate;
 pub mod key;
 pub mod message;
+pub mod metadata;
 pub mod names;
 pub mod redirect;
 pub mod signature;

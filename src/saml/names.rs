@@ -1,4 +1,4 @@
-//! The names SAML, XML Signature and XML Encryption give to things, and how their text and time are written.
+//! The names SAML, XML Signature and XML Encryption give to things, and how its text and time are read.
 
 use jiff::Timestamp;
 
@@ -36,28 +36,6 @@ const XML_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 #[must_use]
 pub fn trimmed(text: &str) -> &str {
     text.trim_matches(XML_SPACE)
-}
-
-/// Text as the value of an attribute in double quotes.
-#[must_use]
-pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\t' | '\n' | '\r' => {
-                use std::fmt::Write as _;
-                let _ = write!(out, "&#{};", u32::from(c));
-            }
-            // Nothing else XML 1.0 can carry needs escaping, and what it cannot carry must not be written.
-            c if c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// An `xs:dateTime` with a zone. SAML asks for UTC; an offset names an instant just as well, no zone does not.
@@ -128,10 +106,5 @@ mod tests {
             assert_eq!(timestamp(bad), None, "{bad}");
         }
         assert_eq!(date_time(noon), "2026-11-21T12:00:00Z");
-    }
-
-    #[test]
-    fn escaped_text_can_neither_leave_an_attribute_nor_become_an_element() {
-        assert_eq!(escaped("a\"b<c>&\n\u{1}"), "a&quot;b&lt;c&gt;&amp;&#10;\u{fffd}");
     }
 }

@@ -4,6 +4,8 @@
 
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod browser_client;
+#[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
+mod hostile;
 mod issuance;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod peers;

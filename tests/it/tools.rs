@@ -56,7 +56,7 @@ pub fn system_tool(name: &str) -> PathBuf {
 /// The system's Chromium.
 pub fn chromium() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    ["chromium", "chromium-browser", "google-chrome"]
+    ["chromium", "google-chrome", "chromium-browser"]
         .iter()
         .flat_map(|name| std::env::split_paths(&path).map(move |folder| folder.join(name)))
         .find(|candidate| candidate.is_file())

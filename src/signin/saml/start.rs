@@ -1,0 +1,92 @@
+//! Sending somebody to the identity provider.
+
+use jiff::Timestamp;
+use url::Url;
+
+use super::{Attempt, Settings};
+use crate::saml::key::KeyError;
+use crate::saml::names::{BINDING_POST, date_time};
+use crate::saml::redirect::{self, Carries, MAX_RELAY_STATE};
+use crate::saml::write::{Element, SAML, SAMLP, Signer, WriteError};
+use crate::sys::Rng;
+
+/// Where to send the browser, and what to remember until it is back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    pub redirect: Url,
+    pub attempt: Attempt,
+}
+
+/// Why nobody could be sent to the identity provider.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the RelayState has {0} bytes; {MAX_RELAY_STATE} are the most that providers give back")]
+    RelayState(usize),
+    #[error("the AuthnRequest could not be written")]
+    Write(#[from] WriteError),
+    #[error("the AuthnRequest could not be signed")]
+    Sign(#[from] KeyError),
+}
+
+/// Makes an `AuthnRequest` and the address that carries it, signed if there is a `signer`.
+///
+/// It says as little as possible: no Subject, no NameIDPolicy and no RequestedAuthnContext unless the connector asks for
+/// them, since each makes some provider refuse. `relay_state` is a handle, never a destination.
+///
+/// # Errors
+/// [`StartError`]
+pub fn start(
+    settings: &Settings,
+    relay_state: &str,
+    signer: Option<&dyn Signer>,
+    rng: &dyn Rng,
+    now: Timestamp,
+) -> Result<Started, StartError> {
+    if relay_state.len() > MAX_RELAY_STATE {
+        return Err(StartError::RelayState(relay_state.len()));
+    }
+    let attempt = Attempt { request_id: rng.xml_id(), sent_at: now, force_authn: settings.force_authn };
+    let xml = request(settings, &attempt).write()?;
+    let query = match signer {
+        None => redirect::query(Carries::Request, xml.as_str(), Some(relay_state)),
+        Some(signer) => {
+            redirect::signed_query(Carries::Request, xml.as_str(), Some(relay_state), signer.algorithm(), |octets| {
+                signer.sign(octets)
+            })?
+        }
+    };
+    let mut redirect = settings.idp.sso_redirect.clone();
+    let query = match redirect.query() {
+        Some(own) if !own.is_empty() => format!("{own}&{query}"),
+        _ => query,
+    };
+    redirect.set_query(Some(&query));
+    redirect.set_fragment(None);
+    Ok(Started { redirect, attempt })
+}
+
+fn request(settings: &Settings, attempt: &Attempt) -> Element {
+    let mut request = Element::new(SAMLP, "AuthnRequest")
+        .attr("ID", attempt.request_id.as_str())
+        .attr("Version", "2.0")
+        .attr("IssueInstant", date_time(attempt.sent_at))
+        .attr("Destination", settings.idp.sso_redirect.as_str())
+        .attr("AssertionConsumerServiceURL", settings.acs_url.as_str())
+        // Keycloak would answer by the binding of the request otherwise.
+        .attr("ProtocolBinding", BINDING_POST)
+        .attr_some("ForceAuthn", attempt.force_authn.then_some("true"))
+        .child(Element::new(SAML, "Issuer").text(settings.sp_entity_id.as_str()));
+    if let Some(format) = &settings.name_id_format {
+        let policy = Element::new(SAMLP, "NameIDPolicy").attr("AllowCreate", "true").attr("Format", format.as_str());
+        request = request.child(policy);
+    }
+    if let Some(context) = &settings.authn_context {
+        let classes =
+            context.classes.iter().map(|class| Element::new(SAML, "AuthnContextClassRef").text(class.as_str()));
+        let requested = Element::new(SAMLP, "RequestedAuthnContext")
+            .attr("Comparison", context.comparison.as_str())
+            .children(classes);
+        request = request.child(requested);
+    }
+    request
+}
