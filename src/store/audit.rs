@@ -19,6 +19,15 @@ fn hash_of(bytes: &[u8]) -> Result<[u8; 32], StoreError> {
         .map_err(|_| StoreError::Nonsense { table: "audit_event", detail: "a hash is not 32 bytes long".to_owned() })
 }
 
+const LAST: &str = "SELECT seq, hash FROM audit_event ORDER BY seq DESC LIMIT 1";
+
+fn head_of(last: Option<&sqlx::sqlite::SqliteRow>) -> Result<Head, StoreError> {
+    match last {
+        Some(row) => Ok(Head { seq: row.try_get(0)?, hash: hash_of(row.try_get(1)?)? }),
+        None => Ok(Head::EMPTY),
+    }
+}
+
 /// Why a log does not verify.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
@@ -33,12 +42,8 @@ pub enum AuditError {
 /// # Errors
 /// The database refuses; the caller must then deliver nothing.
 pub async fn append(tx: &mut Tx, chain: &Chain, event: &Event, now: Timestamp) -> Result<Head, StoreError> {
-    let last =
-        sqlx::query("SELECT seq, hash FROM audit_event ORDER BY seq DESC LIMIT 1").fetch_optional(&mut **tx).await?;
-    let head = match last {
-        Some(row) => Head { seq: row.try_get(0)?, hash: hash_of(row.try_get(1)?)? },
-        None => Head::EMPTY,
-    };
+    let last = sqlx::query(LAST).fetch_optional(&mut **tx).await?;
+    let head = head_of(last.as_ref())?;
     let link = Link {
         seq: head.seq + 1,
         at_ms: millis(now),
@@ -71,6 +76,15 @@ impl Store {
         let head = append(&mut tx, chain, event, now).await?;
         tx.commit().await?;
         Ok(head)
+    }
+
+    /// Where the chain stands.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn audit_head(&self) -> Result<Head, StoreError> {
+        let last = sqlx::query(LAST).fetch_optional(self.reader()).await?;
+        head_of(last.as_ref())
     }
 
     /// Up to `limit` events after `seq`, in order.

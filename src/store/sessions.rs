@@ -5,9 +5,7 @@ use sqlx::Row;
 
 use super::{Store, StoreError, Tx, millis, parse_json, timestamp, to_json};
 use crate::identity::VerifiedIdentity;
-
-/// The SHA-256 of a token: what is stored in place of it.
-pub type TokenHash = [u8; 32];
+use crate::sys::TokenHash;
 
 /// A session as it is kept.
 #[derive(Debug, Clone)]

@@ -5,9 +5,9 @@
 use jiff::Timestamp;
 use sqlx::Row;
 
-use super::sessions::TokenHash;
 use super::{Store, StoreError, Tx, millis, parse_json, parse_text, timestamp, to_json};
 use crate::identity::{ConnectorId, VerifiedIdentity};
+use crate::sys::TokenHash;
 
 /// Somebody was sent to an identity provider.
 #[derive(Debug, Clone)]

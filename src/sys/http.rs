@@ -24,11 +24,11 @@ pub fn client(connect_timeout: Duration) -> Result<reqwest::Client, reqwest::Err
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     #[error("{url} could not be reached")]
-    Unreachable { url: Url, source: reqwest::Error },
+    Unreachable { url: String, source: reqwest::Error },
     #[error("{url} answered with status {status}")]
-    Status { url: Url, status: u16 },
+    Status { url: String, status: u16 },
     #[error("{url} answered with more than {limit} bytes")]
-    TooLarge { url: Url, limit: usize },
+    TooLarge { url: String, limit: usize },
 }
 
 /// Gets a document, reading no more than `limit` bytes.
@@ -41,15 +41,15 @@ pub async fn fetch(
     limit: usize,
     timeout: Duration,
 ) -> Result<Vec<u8>, FetchError> {
-    let unreachable = |source| FetchError::Unreachable { url: url.clone(), source };
+    let unreachable = |source| FetchError::Unreachable { url: url.to_string(), source };
     let mut response = client.get(url.clone()).timeout(timeout).send().await.map_err(unreachable)?;
     if response.status() != reqwest::StatusCode::OK {
-        return Err(FetchError::Status { url: url.clone(), status: response.status().as_u16() });
+        return Err(FetchError::Status { url: url.to_string(), status: response.status().as_u16() });
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         if body.len() + chunk.len() > limit {
-            return Err(FetchError::TooLarge { url: url.clone(), limit });
+            return Err(FetchError::TooLarge { url: url.to_string(), limit });
         }
         body.extend_from_slice(&chunk);
     }

@@ -13,8 +13,7 @@ pub enum Lines {
 
 /// Sends log lines to stderr. A second call changes nothing.
 pub fn start(lines: Lines, filter: EnvFilter) {
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let _ = match lines {
         Lines::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
         Lines::Json => builder.json().flatten_event(true).try_init(),
