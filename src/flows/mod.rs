@@ -1,1 +1,60 @@
 //! One file per thing a person does: load, decide, save, record, answer.
+
+use std::sync::Arc;
+
+use crate::audit::{Chain, Event, Head};
+use crate::store::{Store, StoreError, Tx};
+use crate::sys::{Clock, Rng};
+
+pub mod connectors;
+pub mod current;
+pub mod favourite;
+pub mod finish_sign_in;
+pub mod issue;
+pub mod receive_reply;
+pub mod sessions;
+pub mod start_sign_in;
+
+/// What every flow needs: the database, the audit chain, time and chance.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    pub store: Store,
+    pub chain: Chain,
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+}
+
+impl Ground {
+    /// Records an event by itself. It commits at once, so that an early return cannot undo it.
+    ///
+    /// # Errors
+    /// The database refuses; then nothing may be delivered.
+    pub async fn record(&self, event: &Event) -> Result<Head, StoreError> {
+        self.store.record(&self.chain, event, self.clock.now()).await
+    }
+
+    /// Records an event together with what it announces.
+    ///
+    /// # Errors
+    /// The database refuses; the caller's transaction must not be committed.
+    pub async fn append(&self, tx: &mut Tx, event: &Event) -> Result<Head, StoreError> {
+        crate::store::audit::append(tx, &self.chain, event, self.clock.now()).await
+    }
+}
+
+/// Where a request came from, for audit events and sessions.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub address: std::net::IpAddr,
+    pub user_agent: String,
+    /// The request's id, shown to the person as support id.
+    pub request_id: String,
+}
+
+impl Caller {
+    /// An event that says where it came from and under which id to find the log line.
+    #[must_use]
+    pub fn event(&self, kind: crate::audit::Kind) -> Event {
+        Event::new(kind).reference(&self.request_id).with("client_address", self.address.to_string())
+    }
+}

@@ -1,0 +1,21 @@
+//! A person marks a role, or takes the mark away.
+
+use super::Ground;
+use crate::aws::{AccountId, RoleName};
+use crate::identity::SubjectId;
+use crate::store::StoreError;
+
+/// Turns a favourite on or off.
+///
+/// # Errors
+/// The database refuses.
+pub async fn toggle(
+    ground: &Ground,
+    subject: &SubjectId,
+    account: AccountId,
+    role: &RoleName,
+) -> Result<(), StoreError> {
+    let known = ground.store.preferences(subject).await?;
+    let marked = known.iter().any(|entry| entry.favourite && entry.account == account && entry.role == *role);
+    ground.store.set_favourite(subject, account, role, !marked).await
+}

@@ -1,0 +1,207 @@
+//! The browser comes back for its verified reply and leaves with a session.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::current::CurrentCatalog;
+use super::{Caller, Ground};
+use crate::audit::Kind;
+use crate::identity::{ConnectorId, VerifiedIdentity};
+use crate::store::sessions::{self, StoredSession};
+use crate::store::sign_in::{self, Ticket};
+use crate::store::{StoreError, Tx};
+use crate::sys::{LocalPath, Token};
+
+/// How long sessions last unless a connector says otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionTimes {
+    pub idle: SignedDuration,
+    pub absolute: SignedDuration,
+}
+
+/// Turns tickets into sessions.
+#[derive(Debug, Clone)]
+pub struct FinishSignIn {
+    ground: Ground,
+    catalog: CurrentCatalog,
+    times: SessionTimes,
+}
+
+/// A session that has just begun.
+#[derive(Debug)]
+pub struct Finished {
+    pub session: Token,
+    pub return_to: LocalPath,
+}
+
+/// What to do with a ticket.
+#[derive(Debug)]
+pub enum Outcome {
+    SignedIn(Finished),
+    /// Nobody here began it: show who would be signed in, and ask.
+    AskFirst(Box<VerifiedIdentity>),
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum FinishError {
+    #[error("the ticket is unknown, used or expired")]
+    NoTicket,
+    #[error("the ticket belongs to another browser")]
+    OtherBrowser,
+    #[error("the connector was disabled or removed in the meantime")]
+    ConnectorGone,
+    #[error("the session at the identity provider has ended already")]
+    Ended,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl FinishSignIn {
+    #[must_use]
+    pub fn new(ground: Ground, catalog: CurrentCatalog, times: SessionTimes) -> Self {
+        Self { ground, catalog, times }
+    }
+
+    /// A cookie for a browser that has none yet.
+    #[must_use]
+    pub fn new_browser(&self) -> Token {
+        Token::generate(&*self.ground.rng)
+    }
+
+    /// `GET …/finish`: the redirect after the reply. A ticket that nobody here began is looked at, not used.
+    ///
+    /// # Errors
+    /// [`FinishError`]; the refusal is recorded.
+    pub async fn arrive(
+        &self,
+        connector: &ConnectorId,
+        ticket: &Token,
+        browser: Option<&Token>,
+        old_session: Option<&Token>,
+        caller: &Caller,
+    ) -> Result<Outcome, FinishError> {
+        let waiting = self.ground.store.peek_ticket(&ticket.hash()).await?;
+        match waiting {
+            Some(waiting)
+                if waiting.browser.is_none()
+                    && waiting.connector == *connector
+                    && self.ground.clock.now() < waiting.expires =>
+            {
+                Ok(Outcome::AskFirst(Box::new(waiting.identity)))
+            }
+            _ => self.finish(connector, ticket, browser, true, old_session, caller).await.map(Outcome::SignedIn),
+        }
+    }
+
+    /// `POST …/finish`: the person said yes to a sign-in that the identity provider began.
+    ///
+    /// # Errors
+    /// [`FinishError`]; the refusal is recorded.
+    pub async fn confirm(
+        &self,
+        connector: &ConnectorId,
+        ticket: &Token,
+        old_session: Option<&Token>,
+        caller: &Caller,
+    ) -> Result<Finished, FinishError> {
+        self.finish(connector, ticket, None, false, old_session, caller).await
+    }
+
+    async fn finish(
+        &self,
+        connector: &ConnectorId,
+        ticket: &Token,
+        browser: Option<&Token>,
+        must_match: bool,
+        old_session: Option<&Token>,
+        caller: &Caller,
+    ) -> Result<Finished, FinishError> {
+        let now = self.ground.clock.now();
+        let loaded = self.catalog.get().await?;
+        let mut tx = self.ground.store.begin().await?;
+        let found = sign_in::take_ticket(&mut tx, &ticket.hash()).await?;
+        let judged = found
+            .filter(|found| found.connector == *connector && now < found.expires)
+            .ok_or(FinishError::NoTicket)
+            .and_then(|found| {
+                let same = match found.browser {
+                    Some(began) => browser.is_some_and(|browser| openssl::memcmp::eq(&browser.hash(), &began)),
+                    None => !must_match,
+                };
+                if same { Ok(found) } else { Err(FinishError::OtherBrowser) }
+            });
+        let ticket = match judged {
+            Ok(ticket) => ticket,
+            Err(error) => return Err(self.refuse(tx, connector, error, caller).await),
+        };
+        let Some(settings) = loaded.catalog.connector(connector).filter(|connector| connector.enabled) else {
+            return Err(self.refuse(tx, connector, FinishError::ConnectorGone, caller).await);
+        };
+        let seconds = |limit: std::time::Duration| SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
+        let idle = settings.session.idle.map_or(self.times.idle, seconds);
+        let absolute = settings.session.absolute.map_or(self.times.absolute, seconds);
+        let expires = session_end(now, absolute, &ticket);
+        if expires <= now {
+            return Err(self.refuse(tx, connector, FinishError::Ended, caller).await);
+        }
+        let session = Token::generate(&*self.ground.rng);
+        if let Some(old) = old_session {
+            // A new id at every sign-in: one that was planted before is worth nothing after.
+            sessions::remove(&mut tx, &old.hash()).await?;
+        }
+        let Ticket { identity, return_to, .. } = ticket;
+        let event = caller
+            .event(Kind::SignInSucceeded)
+            .about(&identity.subject)
+            .with("connector", connector.as_str())
+            .with_some("name", identity.name.as_deref())
+            .with_some("email", identity.email.as_deref())
+            .with("groups", identity.groups.known().len())
+            .with("groups_complete", matches!(identity.groups, crate::identity::Groups::Complete { .. }))
+            .with_some("authn_context", identity.authentication.context_class.as_deref())
+            .with("session_expires", expires.to_string());
+        let stored = StoredSession {
+            identity,
+            created: now,
+            last_seen: now,
+            idle,
+            expires,
+            client_address: caller.address.to_string(),
+            user_agent: caller.user_agent.clone(),
+        };
+        sessions::add(&mut tx, &session.hash(), &stored).await?;
+        self.ground.append(&mut tx, &event).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(Finished { session, return_to: LocalPath::parse_or_home(Some(&return_to)) })
+    }
+
+    /// Records the refusal and lets the ticket be used up: both are committed, whatever the caller does next.
+    async fn refuse(&self, mut tx: Tx, connector: &ConnectorId, error: FinishError, caller: &Caller) -> FinishError {
+        let cause = match &error {
+            FinishError::NoTicket => "no-ticket",
+            FinishError::OtherBrowser => "other-browser",
+            FinishError::ConnectorGone => "connector-gone",
+            FinishError::Ended => "session-ended-at-identity-provider",
+            FinishError::Store(_) => return error,
+        };
+        let event = caller
+            .event(Kind::SignInRefused)
+            .with("connector", connector.as_str())
+            .with("cause", cause)
+            .with("detail", error.to_string());
+        let recorded = async {
+            self.ground.append(&mut tx, &event).await?;
+            tx.commit().await.map_err(StoreError::from)
+        };
+        match recorded.await {
+            Ok(()) => error,
+            Err(store) => store.into(),
+        }
+    }
+}
+
+/// The earlier of our own limit and the end of the session at the identity provider.
+fn session_end(now: Timestamp, absolute: SignedDuration, ticket: &Ticket) -> Timestamp {
+    let ours = now.checked_add(absolute).unwrap_or(Timestamp::MAX);
+    ticket.identity.authentication.session_not_on_or_after.map_or(ours, |theirs| ours.min(theirs))
+}

@@ -1,0 +1,218 @@
+//! A person picks a role and gets credentials, or a link to the console.
+//!
+//! The order is the guarantee: decide, write the intent down, call STS, write the outcome down, deliver. Each step
+//! that is written is on disk before the next begins; if a write fails, nothing is delivered.
+
+use std::sync::Arc;
+
+use super::current::{CurrentCatalog, Loaded};
+use super::{Caller, Ground};
+use crate::access::{Denied, Permit};
+use crate::audit::{Event, Kind};
+use crate::aws::{AccountId, Region, RoleName, SessionDuration};
+use crate::identity::VerifiedIdentity;
+use crate::issuance::{
+    ConsoleDestination, ConsoleLogin, Consoles, DestinationRefused, FederationError, IssueError, Issued, Issuer,
+    Regions,
+};
+use crate::store::{StoreError, preferences};
+
+/// Issues.
+#[derive(Debug, Clone)]
+pub struct Issue {
+    pub ground: Ground,
+    pub catalog: CurrentCatalog,
+    pub issuer: Arc<Issuer>,
+    pub consoles: Arc<Consoles>,
+    pub regions: Regions,
+}
+
+/// What a person asks for.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    pub identity: Arc<VerifiedIdentity>,
+    pub account: AccountId,
+    pub role: RoleName,
+    /// `None`: the role's default.
+    pub duration: Option<SessionDuration>,
+    /// How it leaves the house, for the audit log: `page`, `console`, or the name of a format.
+    pub delivery: &'static str,
+}
+
+/// Why nothing was delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueFlowError {
+    #[error("the role is not permitted")]
+    Denied(#[from] Denied),
+    #[error(transparent)]
+    Destination(#[from] DestinationRefused),
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    #[error(transparent)]
+    Federation(#[from] FederationError),
+    #[error("the flow was interrupted")]
+    Interrupted,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Issue {
+    /// Obtains credentials.
+    ///
+    /// # Errors
+    /// [`IssueFlowError`]. Denials and failures are recorded.
+    pub async fn credentials(&self, wish: Wish, caller: Caller) -> Result<Issued, IssueFlowError> {
+        let flow = self.clone();
+        uninterrupted(async move { flow.obtain(&wish, &caller).await.map(|(issued, _)| issued) }).await
+    }
+
+    /// Obtains credentials and exchanges them for a link to the console.
+    ///
+    /// `destination` is what the person asked to see; otherwise the role's own page, else the console's home.
+    ///
+    /// # Errors
+    /// [`IssueFlowError`]. Denials and failures are recorded.
+    pub async fn console(
+        &self,
+        wish: Wish,
+        destination: Option<String>,
+        caller: Caller,
+    ) -> Result<ConsoleLogin, IssueFlowError> {
+        let flow = self.clone();
+        uninterrupted(async move {
+            // Judged before anything is issued: a bad link should cost nothing.
+            let loaded = flow.catalog.get().await?;
+            let destination = flow.destination(&loaded, &wish, destination.as_deref())?;
+            let (issued, reference) = flow.obtain(&wish, &caller).await?;
+            match flow.issuer.console(&issued, &destination).await {
+                Ok(login) => Ok(login),
+                Err(error) => {
+                    let event = Event::new(Kind::ConsoleFailed)
+                        .reference(&reference)
+                        .about(&wish.identity.subject)
+                        .with("role", issued.role().to_string())
+                        .with("cause", error.code())
+                        .with("detail", error.to_string());
+                    flow.ground.record(&event).await?;
+                    Err(error.into())
+                }
+            }
+        })
+        .await
+    }
+
+    fn destination(
+        &self,
+        loaded: &Loaded,
+        wish: &Wish,
+        asked: Option<&str>,
+    ) -> Result<ConsoleDestination, DestinationRefused> {
+        let account = loaded.catalog.account(wish.account);
+        let role = loaded.catalog.role(wish.account, &wish.role);
+        let partition = account.map(|account| account.partition).unwrap_or_default();
+        if let Some(text) = asked {
+            return self.consoles.parse(text, partition);
+        }
+        if let Some(destination) = role.and_then(|role| role.destination.as_ref()) {
+            return self.consoles.parse(destination.as_str(), partition);
+        }
+        let region: Region = role
+            .and_then(|role| role.region.clone())
+            .or_else(|| account.and_then(|account| account.region.clone()))
+            .unwrap_or_else(|| self.regions.of(partition));
+        Ok(self.consoles.home(partition, &region))
+    }
+
+    /// Decide, intend, call, record. Returns the reference under which it was recorded.
+    async fn obtain(&self, wish: &Wish, caller: &Caller) -> Result<(Issued, String), IssueFlowError> {
+        let permit = self.decide(wish, caller).await?;
+        let reference = caller.request_id.clone();
+        let role = permit.role().to_string();
+        let intent = self.about(Kind::IssueIntended, wish, caller).with("role", role.as_str());
+        self.ground.record(&describe(intent, &permit)).await?;
+        match self.issuer.credentials(permit).await {
+            Ok(issued) => {
+                let event = self
+                    .about(Kind::IssueSucceeded, wish, caller)
+                    .with("role", role)
+                    .with("access_key_id", issued.credentials().access_key_id.as_str())
+                    .with("expires", issued.credentials().expiration.to_string())
+                    .with("duration_s", issued.granted().as_secs())
+                    .with("shortened", issued.is_shortened())
+                    .with("assertion", issued.assertion_id())
+                    .with_some("assumed_role", issued.assumed_role_arn())
+                    .with_some("aws_request_id", issued.request_id());
+                let mut tx = self.ground.store.begin().await?;
+                let now = self.ground.clock.now();
+                preferences::note_use(&mut tx, &wish.identity.subject, wish.account, &wish.role, now).await?;
+                self.ground.append(&mut tx, &event).await?;
+                tx.commit().await.map_err(StoreError::from)?;
+                Ok((issued, reference))
+            }
+            Err(error) => {
+                let mut event = self
+                    .about(Kind::IssueFailed, wish, caller)
+                    .with("role", role)
+                    .with("cause", error.code())
+                    .with("detail", error.to_string());
+                if let IssueError::Sts(sts) = &error
+                    && let Some(refusal) = sts.refusal()
+                {
+                    event = event
+                        .with("aws_code", refusal.code.as_str())
+                        .with("aws_message", refusal.message.as_str())
+                        .with_some("aws_request_id", refusal.request_id.as_deref());
+                }
+                self.ground.record(&event).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn decide(&self, wish: &Wish, caller: &Caller) -> Result<Permit, IssueFlowError> {
+        let loaded = self.catalog.get().await?;
+        let now = self.ground.clock.now();
+        let decided = loaded.policy.permit(&wish.identity, wish.account, &wish.role, wish.duration, now);
+        match decided {
+            Ok(permit) => Ok(permit),
+            Err(denied) => {
+                let event = self
+                    .about(Kind::IssueDenied, wish, caller)
+                    .with("account", wish.account.as_str())
+                    .with("role_name", wish.role.as_str())
+                    .with("cause", denied.code())
+                    .with("detail", denied.to_string());
+                self.ground.record(&event).await?;
+                Err(denied.into())
+            }
+        }
+    }
+
+    fn about(&self, kind: Kind, wish: &Wish, caller: &Caller) -> Event {
+        caller
+            .event(kind)
+            .about(&wish.identity.subject)
+            .with_some("name", wish.identity.name.as_deref())
+            .with_some("email", wish.identity.email.as_deref())
+            .with("delivery", wish.delivery)
+    }
+}
+
+fn describe(event: Event, permit: &Permit) -> Event {
+    let tags: serde_json::Map<String, serde_json::Value> =
+        permit.session_tags().iter().map(|tag| (tag.key.clone(), tag.value.clone().into())).collect();
+    event
+        .with("method", "saml")
+        .with("rule", permit.rule())
+        .with("session_name", permit.session_name().as_str())
+        .with("source_identity", permit.source_identity().as_str())
+        .with("duration_s", permit.duration().as_secs())
+        .with("session_tags", tags)
+}
+
+/// Runs to its end even if the client hangs up: what was begun with an intent ends with an outcome.
+async fn uninterrupted<T: Send + 'static>(
+    work: impl Future<Output = Result<T, IssueFlowError>> + Send + 'static,
+) -> Result<T, IssueFlowError> {
+    tokio::spawn(work).await.unwrap_or(Err(IssueFlowError::Interrupted))
+}

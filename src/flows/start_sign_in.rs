@@ -1,0 +1,77 @@
+//! A stranger is sent to an identity provider.
+
+use jiff::SignedDuration;
+use url::Url;
+
+use super::Ground;
+use super::connectors::{ConnectorError, Connectors};
+use super::current::CurrentCatalog;
+use crate::identity::ConnectorId;
+use crate::saml::write::Signer;
+use crate::signin::saml;
+use crate::store::StoreError;
+use crate::store::sign_in::Attempt;
+use crate::sys::{LocalPath, Token};
+
+/// Sends people to identity providers.
+#[derive(Debug, Clone)]
+pub struct StartSignIn {
+    pub ground: Ground,
+    pub catalog: CurrentCatalog,
+    pub connectors: Connectors,
+    /// How long a person may take at the identity provider.
+    pub attempt_ttl: SignedDuration,
+}
+
+/// Where to send the browser, and the cookie that will recognise it.
+#[derive(Debug)]
+pub struct Started {
+    pub location: Url,
+    pub browser: Token,
+}
+
+/// Why nobody was sent anywhere.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("no enabled connector is called `{0}`")]
+    NoConnector(ConnectorId),
+    #[error(transparent)]
+    Connector(#[from] ConnectorError),
+    #[error("the authentication request cannot be made")]
+    Request(#[from] saml::StartError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl StartSignIn {
+    /// # Errors
+    /// [`StartError`]. Nothing is recorded in the audit log: nobody is known yet, and anybody may ask.
+    pub async fn run(
+        &self,
+        connector: &ConnectorId,
+        return_to: &LocalPath,
+        browser: Option<Token>,
+    ) -> Result<Started, StartError> {
+        let loaded = self.catalog.get().await?;
+        let found = loaded.catalog.connector(connector).filter(|found| found.enabled);
+        let found = found.ok_or_else(|| StartError::NoConnector(connector.clone()))?;
+        let provider = self.connectors.ready(found, loaded.revision).await?;
+        let now = self.ground.clock.now();
+        let handle = Token::generate(&*self.ground.rng);
+        // A browser keeps its cookie over several attempts, so that two tabs do not spoil each other.
+        let browser = browser.unwrap_or_else(|| Token::generate(&*self.ground.rng));
+        let signer = provider.signer.as_deref().map(|key| key as &dyn Signer);
+        let sent = saml::start(&provider.settings, handle.expose_secret(), signer, &*self.ground.rng, now)?;
+        let attempt = Attempt {
+            connector: connector.clone(),
+            request_id: sent.attempt.request_id,
+            browser: browser.hash(),
+            return_to: return_to.to_string(),
+            force_authn: sent.attempt.force_authn,
+            started: sent.attempt.sent_at,
+            expires: now.checked_add(self.attempt_ttl).unwrap_or(jiff::Timestamp::MAX),
+        };
+        self.ground.store.add_attempt(&handle.hash(), &attempt).await?;
+        Ok(Started { location: sent.redirect, browser })
+    }
+}
