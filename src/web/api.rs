@@ -1,0 +1,67 @@
+//! Answers for programs.
+
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use super::problem::Problem;
+use super::session::SignedIn;
+use crate::flows::current::CurrentCatalog;
+use crate::identity::Groups;
+
+/// `GET /api/v1/me`: who is behind this session, as the identity provider vouched for them.
+pub async fn me(user: SignedIn) -> HttpResponse {
+    let session = &user.0;
+    let identity = &session.identity;
+    HttpResponse::Ok().json(json!({
+        "connector": identity.subject.connector,
+        "subject": identity.subject.value,
+        "name": identity.name,
+        "email": identity.email,
+        "groups": identity.groups.known(),
+        "groups_complete": matches!(identity.groups, Groups::Complete { .. }),
+        "attributes": identity.attributes,
+        "session": {
+            "created": session.created,
+            "expires": session.expires,
+            "authenticated": identity.authentication.instant,
+            "authn_context": identity.authentication.context_class,
+        },
+    }))
+}
+
+/// `GET /api/v1/roles`: what this person may use, for how long and why.
+///
+/// # Errors
+/// The database refuses.
+pub async fn roles(user: SignedIn, catalog: web::Data<CurrentCatalog>) -> Result<HttpResponse, Problem> {
+    let loaded = catalog.get().await?;
+    let decision = loaded.policy.decide(&user.0.identity);
+    let roles: Vec<serde_json::Value> = decision
+        .roles()
+        .map(|access| {
+            let reasons: Vec<serde_json::Value> = access
+                .reasons()
+                .iter()
+                .map(|reason| {
+                    let because: Vec<serde_json::Value> = reason
+                        .because
+                        .iter()
+                        .map(|(attribute, value)| json!({ "attribute": attribute.as_str(), "value": value }))
+                        .collect();
+                    json!({ "rule": reason.rule.id.to_string(), "because": because })
+                })
+                .collect();
+            json!({
+                "account": access.account().id,
+                "account_name": access.account().name,
+                "role": access.role().name,
+                "arn": access.arn(),
+                "description": access.role().description,
+                "default_session_s": access.default_session().as_secs(),
+                "max_session_s": access.max_session().as_secs(),
+                "reasons": reasons,
+            })
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(json!({ "roles": roles, "groups_complete": decision.incomplete().is_none() })))
+}

@@ -1,0 +1,300 @@
+//! What surrounds every request: its id, its client's address, its log line, its security headers, and the one place
+//! where a [`Problem`] becomes a page or a document.
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
+use askama::Template;
+use futures_util::FutureExt;
+use ipnet::IpNet;
+
+use super::problem::{Kind, Problem};
+use super::views;
+use crate::sys::Rng;
+
+/// What the middleware needs to know; one per application.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    pub trusted_proxies: Vec<IpNet>,
+    pub content_security_policy: HeaderValue,
+    pub https: bool,
+    pub rng: std::sync::Arc<dyn Rng>,
+}
+
+/// The id of a request: on the page as support id, in the log, in audit events and in `X-Request-Id`.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Where a request comes from, seen through the proxies that are trusted.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientAddress(pub IpAddr);
+
+/// The `Content-Security-Policy` of every page.
+///
+/// Browsers apply `form-action` to the redirects that follow a form too, so it must name the hosts that a console
+/// link leads through; `sign_in_origins` are those.
+#[must_use]
+pub fn content_security_policy(sign_in_origins: &[String]) -> HeaderValue {
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; \
+         base-uri 'none'; frame-ancestors 'none'; form-action 'self' {}",
+        sign_in_origins.join(" ")
+    );
+    HeaderValue::from_str(policy.trim_end()).expect("origins hold visible ASCII only")
+}
+
+/// The id of this request.
+#[must_use]
+pub fn request_id(request: &HttpRequest) -> String {
+    request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone())
+}
+
+/// The address of the client.
+#[must_use]
+pub fn client_address(request: &HttpRequest) -> IpAddr {
+    request.extensions().get::<ClientAddress>().map_or(IpAddr::from([0, 0, 0, 0]), |address| address.0)
+}
+
+/// Walks `X-Forwarded-For` from the nearest hop outwards and stops at the first one that is no trusted proxy.
+fn resolve_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+    let mut address = peer.to_canonical();
+    if !is_trusted(address) {
+        return address;
+    }
+    let hops: Vec<&str> = headers
+        .get_all(HeaderName::from_static("x-forwarded-for"))
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    for hop in hops.into_iter().rev() {
+        let Ok(next) = hop.parse::<IpAddr>() else { break };
+        address = next.to_canonical();
+        if !is_trusted(address) {
+            break;
+        }
+    }
+    address
+}
+
+fn wants_page(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+    let program = path.starts_with("/api/") || path.starts_with("/aws/") || path.ends_with("z");
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    !program && (accept.contains("text/html") || (accept.is_empty() && *method == Method::POST))
+}
+
+/// The middleware around everything.
+///
+/// # Errors
+/// None in practice: whatever went wrong has become a response here.
+pub async fn surround<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let around = request.app_data::<web::Data<Surroundings>>().expect("the application sets its surroundings").clone();
+    let began = Instant::now();
+    let mut random = [0_u8; 8];
+    around.rng.fill(&mut random);
+    let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let peer = request.peer_addr().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.ip());
+    let address = resolve_address(peer, request.headers(), &around.trusted_proxies);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    request.extensions_mut().insert(ClientAddress(address));
+    let method = request.method().clone();
+    let path = request.path().to_owned();
+    let page = wants_page(&method, &path, request.headers());
+
+    // A panic in a handler would close the connection without an answer.
+    let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().await;
+    let mut response = match outcome {
+        Ok(Ok(response)) => response.map_into_boxed_body(),
+        // The request is gone with the panic, and with it the choice between page and document.
+        Ok(Err(error)) => return Err(problem_of(&error).instance(&id).into()),
+        Err(_panic) => {
+            let problem = Problem::new(Kind::Internal).instance(&id);
+            log_problem(&problem, &id, &address, &method, &path);
+            return Err(problem.into());
+        }
+    };
+    let rendered = response.response().error().map(|error| match error.as_error::<Problem>() {
+        Some(problem) => {
+            log_problem(problem, &id, &address, &method, &path);
+            render(problem, &id, page, response.request())
+        }
+        None => {
+            let problem = problem_of(error);
+            log_problem(&problem, &id, &address, &method, &path);
+            render(&problem, &id, page, response.request())
+        }
+    });
+    if let Some(rendered) = rendered {
+        response = response.into_response(rendered);
+    }
+    secure(response.headers_mut(), &around, &id);
+    let status = response.status();
+    let elapsed_ms = began.elapsed().as_secs_f64() * 1e3;
+    // One line per request; paths of ours hold no secret, queries may (tickets), so they stay out.
+    if path == "/healthz" || path == "/readyz" || path.starts_with("/static/") {
+        tracing::debug!(request.id = %id, http.method = %method, http.path = %path, http.status = status.as_u16(), "request");
+    } else {
+        tracing::info!(
+            request.id = %id, client.address = %address, http.method = %method, http.path = %path,
+            http.status = status.as_u16(), elapsed_ms = format_args!("{elapsed_ms:.1}"), "request"
+        );
+    }
+    Ok(response)
+}
+
+/// Something of the framework's own: keeps its meaning, drops its words.
+fn problem_of(error: &Error) -> Problem {
+    Problem::new(kind_for(error.as_response_error().status_code())).caused_by(error.to_string())
+}
+
+fn kind_for(status: StatusCode) -> Kind {
+    match status {
+        StatusCode::NOT_FOUND => Kind::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => Kind::MethodNotAllowed,
+        StatusCode::PAYLOAD_TOO_LARGE => Kind::TooLarge,
+        status if status.is_client_error() => Kind::BadRequest,
+        _ => Kind::Internal,
+    }
+}
+
+fn log_problem(problem: &Problem, id: &str, address: &IpAddr, method: &Method, path: &str) {
+    let kind = problem.kind().slug();
+    let causes = problem.causes();
+    if problem.kind().status().is_server_error() {
+        tracing::error!(
+            request.id = id, client.address = %address, http.method = %method, http.path = path,
+            problem.type = kind, cause = causes, "{}", problem.sentence()
+        );
+    } else {
+        tracing::info!(
+            request.id = id, client.address = %address, http.method = %method, http.path = path,
+            problem.type = kind, cause = causes, "{}", problem.sentence()
+        );
+    }
+}
+
+fn render(problem: &Problem, id: &str, page: bool, request: &HttpRequest) -> HttpResponse {
+    let status = problem.kind().status();
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    if let Some(seconds) = problem.retry_after_secs() {
+        response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+    }
+    if !page {
+        return response.content_type("application/problem+json").body(problem.document(id));
+    }
+    if problem.kind() == Kind::SignInRequired && *request.method() == Method::GET {
+        let here = request.uri().path_and_query().map_or("/", |at| at.as_str());
+        let back: String = url::form_urlencoded::byte_serialize(here.as_bytes()).collect();
+        let target = if here == "/" { "/sign-in".to_owned() } else { format!("/sign-in?return_to={back}") };
+        return HttpResponse::SeeOther()
+            .insert_header((header::LOCATION, target))
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .finish();
+    }
+    let view = views::ProblemPage {
+        shell: views::Shell::default(),
+        status: status.as_u16(),
+        title: problem.kind().title().to_owned(),
+        detail: problem.sentence().to_owned(),
+        next_steps: Vec::new(),
+        retry_after: problem.retry_after_secs().map(|seconds| views::counted(seconds as usize, "second", "seconds")),
+        support_id: id.to_owned(),
+        links: links(problem.kind()),
+    };
+    match view.render() {
+        Ok(html) => response.content_type("text/html; charset=utf-8").body(html),
+        Err(error) => {
+            tracing::error!(request.id = id, cause = %error, "the problem page cannot be rendered");
+            response.content_type("application/problem+json").body(problem.document(id))
+        }
+    }
+}
+
+/// The way on from a problem.
+fn links(kind: Kind) -> Vec<views::Link> {
+    let link = |href: &str, text: &str| views::Link { href: href.to_owned(), text: text.to_owned() };
+    match kind {
+        Kind::SignInRequired
+        | Kind::SignInRefused
+        | Kind::SignInExpired
+        | Kind::SignInUnsolicited
+        | Kind::SignInOtherBrowser
+        | Kind::SignInReplayed
+        | Kind::SignInNotReauthenticated
+        | Kind::IdentityProviderError
+        | Kind::IdentityProviderUnavailable
+        | Kind::IdentityProviderSessionEnding
+        | Kind::ConnectorUnknown => vec![link("/sign-in", "Go to the sign-in page")],
+        _ => vec![link("/", "Back to your roles")],
+    }
+}
+
+/// Headers that every answer carries.
+fn secure(headers: &mut HeaderMap, around: &Surroundings, id: &str) {
+    // Not `no-referrer`: under it browsers send `Origin: null` with our own forms, which would look cross-site.
+    let fixed: [(HeaderName, &'static str); 6] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, around.content_security_policy.clone());
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        // Pages are about a person: nothing in between may keep them.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if around.https {
+        headers
+            .insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000; includeSubDomains"));
+    }
+    if let Ok(value) = HeaderValue::from_str(id) {
+        headers.insert(HeaderName::from_static("x-request-id"), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed_about_the_client_address() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let see = |peer: &str, forwarded: &[&str]| {
+            resolve_address(peer.parse().unwrap(), &headers(forwarded), &trusted).to_string()
+        };
+        assert_eq!(see("192.0.2.1", &["198.51.100.7"]), "192.0.2.1", "a stranger's header is not believed");
+        assert_eq!(see("10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(see("10.0.0.1", &["203.0.113.9, 198.51.100.7, 10.0.0.2"]), "198.51.100.7", "the rest is hearsay");
+        assert_eq!(see("10.0.0.1", &["203.0.113.9", "198.51.100.7"]), "198.51.100.7");
+        assert_eq!(see("10.0.0.1", &["junk"]), "10.0.0.1");
+        assert_eq!(see("::ffff:10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(see("10.0.0.1", &[]), "10.0.0.1");
+    }
+}

@@ -1,0 +1,111 @@
+//! Rate limits: per address for strangers, per person for the rest.
+
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota};
+
+use super::problem::{Kind, Problem};
+use crate::identity::SubjectId;
+
+/// How many per minute, and how many at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    pub per_minute: NonZeroU32,
+    pub burst: NonZeroU32,
+}
+
+/// The limits of one application.
+pub struct Limits {
+    sign_in: DefaultKeyedRateLimiter<Network>,
+    issue: DefaultKeyedRateLimiter<SubjectId>,
+}
+
+impl std::fmt::Debug for Limits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Limits")
+    }
+}
+
+/// An IPv4 address, or the /64 an IPv6 address is in: one household or server has a whole /64 to choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Network {
+    V4([u8; 4]),
+    V6([u8; 8]),
+}
+
+impl From<IpAddr> for Network {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => Self::V4(v4.octets()),
+            IpAddr::V6(v6) => {
+                let mut prefix = [0; 8];
+                prefix.copy_from_slice(&v6.octets()[..8]);
+                Self::V6(prefix)
+            }
+        }
+    }
+}
+
+impl Limits {
+    #[must_use]
+    pub fn new(sign_in: Rate, issue: Rate) -> Self {
+        let quota = |rate: Rate| Quota::per_minute(rate.per_minute).allow_burst(rate.burst);
+        Self {
+            sign_in: DefaultKeyedRateLimiter::keyed(quota(sign_in)),
+            issue: DefaultKeyedRateLimiter::keyed(quota(issue)),
+        }
+    }
+
+    /// Counts a step of signing in against the address it comes from.
+    ///
+    /// # Errors
+    /// [`Kind::TooManyRequests`] with the time to wait.
+    pub fn sign_in(&self, address: IpAddr) -> Result<(), Problem> {
+        check(&self.sign_in, &Network::from(address))
+    }
+
+    /// Counts an issue against the person who asks.
+    ///
+    /// # Errors
+    /// [`Kind::TooManyRequests`] with the time to wait.
+    pub fn issue(&self, subject: &SubjectId) -> Result<(), Problem> {
+        check(&self.issue, subject)
+    }
+
+    /// Forgets keys that have all their tokens back; called now and then, so that the tables stay small.
+    pub fn forget_idle(&self) {
+        self.sign_in.retain_recent();
+        self.sign_in.shrink_to_fit();
+        self.issue.retain_recent();
+        self.issue.shrink_to_fit();
+    }
+}
+
+fn check<K: Clone + Hash + Eq>(limiter: &DefaultKeyedRateLimiter<K>, key: &K) -> Result<(), Problem> {
+    limiter.check_key(key).map_err(|early| {
+        let wait = early.wait_time_from(DefaultClock::default().now());
+        Problem::new(Kind::TooManyRequests).retry_after(wait.max(std::time::Duration::from_secs(1)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_network_is_limited_and_another_is_not() {
+        let rate = Rate { per_minute: NonZeroU32::new(1).unwrap(), burst: NonZeroU32::new(2).unwrap() };
+        let limits = Limits::new(rate, rate);
+        let at = |text: &str| limits.sign_in(text.parse().unwrap());
+        assert!(at("192.0.2.1").is_ok() && at("192.0.2.1").is_ok());
+        let refused = at("192.0.2.1").unwrap_err();
+        assert_eq!(refused.kind(), Kind::TooManyRequests);
+        assert!(refused.retry_after_secs().unwrap() >= 1);
+        assert!(at("192.0.2.2").is_ok());
+        assert!(at("2001:db8::1").is_ok() && at("2001:db8::2").is_ok());
+        assert!(at("2001:db8::3").is_err(), "the same /64");
+    }
+}

@@ -1,0 +1,272 @@
+//! Using a role.
+
+use std::sync::Arc;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use secrecy::ExposeSecret;
+
+use super::fields::Fields;
+use super::limits::Limits;
+use super::picker::{role_title, shell};
+use super::problem::{Kind, Problem};
+use super::session::{CsrfForm, SignedIn};
+use super::{caller, page, see_other, views};
+use crate::access::{Denied, RoleAccess};
+use crate::aws::{AccountId, Region, RoleName, SessionDuration};
+use crate::catalog::Catalog;
+use crate::flows::Ground;
+use crate::flows::current::CurrentCatalog;
+use crate::flows::favourite;
+use crate::flows::issue::{Issue, IssueFlowError, Wish};
+use crate::issuance::formats::Context;
+use crate::issuance::{Format, Issued};
+
+/// The role in the address.
+fn role_in(path: &web::Path<(String, String)>) -> Result<(AccountId, RoleName), Problem> {
+    let not_found = |_| Problem::new(Kind::NotFound);
+    Ok((path.0.parse().map_err(not_found)?, path.1.parse().map_err(not_found)?))
+}
+
+fn duration_in(fields: &Fields) -> Result<Option<SessionDuration>, Problem> {
+    fields
+        .filled("duration")
+        .map(|text| text.parse().map_err(|e| Problem::new(Kind::DurationInvalid).caused_by(e)))
+        .transpose()
+}
+
+fn wish(
+    user: &SignedIn,
+    (account, role): (AccountId, RoleName),
+    fields: &Fields,
+    delivery: &'static str,
+) -> Result<Wish, Problem> {
+    Ok(Wish { identity: Arc::clone(&user.0.identity), account, role, duration: duration_in(fields)?, delivery })
+}
+
+/// `POST /roles/{account}/{role}/console`: 303 to the console.
+///
+/// # Errors
+/// [`IssueFlowError`] as people are told it.
+pub async fn console(
+    request: HttpRequest,
+    user: SignedIn,
+    path: web::Path<(String, String)>,
+    form: CsrfForm,
+    flow: web::Data<Issue>,
+    limits: web::Data<Limits>,
+) -> Result<HttpResponse, Problem> {
+    limits.issue(&user.0.identity.subject)?;
+    let wish = wish(&user, role_in(&path)?, &form.0, "console")?;
+    let destination = form.0.filled("destination").map(str::to_owned);
+    let login = flow.console(wish, destination, caller(&request)).await?;
+    let mut response = see_other(login.expose());
+    // The link is a bearer secret for 15 minutes.
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// `POST /roles/{account}/{role}/credentials`: a page with credentials, or a file with `format=`.
+///
+/// # Errors
+/// [`IssueFlowError`] as people are told it, or an unknown format.
+pub async fn credentials(
+    request: HttpRequest,
+    user: SignedIn,
+    path: web::Path<(String, String)>,
+    form: CsrfForm,
+    flow: web::Data<Issue>,
+    limits: web::Data<Limits>,
+) -> Result<HttpResponse, Problem> {
+    let format: Option<Format> = form
+        .0
+        .filled("format")
+        .map(|text| {
+            text.parse().map_err(|e| Problem::new(Kind::BadRequest).detail("There is no such format.").caused_by(e))
+        })
+        .transpose()?;
+    limits.issue(&user.0.identity.subject)?;
+    let wish = wish(&user, role_in(&path)?, &form.0, format.map_or("page", Format::name))?;
+    let (account, role) = (wish.account, wish.role.clone());
+    let issued = flow.credentials(wish, caller(&request)).await?;
+    let loaded = flow.catalog.get().await?;
+    let region = region_of(&loaded.catalog, account, &role);
+    let context = Context { role: issued.role(), region: region.as_ref() };
+    if let Some(format) = format {
+        return Ok(HttpResponse::Ok()
+            .content_type(format.content_type())
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .insert_header((
+                header::CONTENT_DISPOSITION,
+                format!("attachment; filename=\"{}\"", format.file_name(&context)),
+            ))
+            .body(format.render(issued.credentials(), &context).expose_secret().to_owned()));
+    }
+    let decision = loaded.policy.decide(&user.0.identity);
+    let Some(access) = decision.role(account, &role) else { return Err(Problem::new(Kind::RoleNotPermitted)) };
+    let mut shell = shell(&user.0, &loaded.catalog, flow.ground.clock.now());
+    if issued.is_shortened() {
+        let text = format!(
+            "AWS allows this role only shorter sessions, so you got {} instead of {}. Your administrator can correct \
+             the role's maximum in the catalog.",
+            views::picker::spoken(issued.granted().as_secs()),
+            views::picker::spoken(issued.asked().as_secs()),
+        );
+        shell.notices.push(views::Notice::new(views::Tone::Warning, text));
+    }
+    let mut response = page(&credentials_view(shell, &access, &issued, &context));
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn region_of(catalog: &Catalog, account: AccountId, role: &RoleName) -> Option<Region> {
+    let of_role = catalog.role(account, role).and_then(|role| role.region.clone());
+    of_role.or_else(|| catalog.account(account).and_then(|account| account.region.clone()))
+}
+
+fn credentials_view(
+    shell: views::Shell,
+    access: &RoleAccess<'_>,
+    issued: &Issued,
+    context: &Context<'_>,
+) -> views::CredentialsPage {
+    const OFFERED: [Format; 7] =
+        [Format::Env, Format::Fish, Format::PowerShell, Format::Cmd, Format::Ini, Format::Json, Format::Process];
+    let credentials = issued.credentials();
+    let secrets = [&credentials.secret_access_key, &credentials.session_token];
+    let formats = OFFERED
+        .into_iter()
+        .map(|format| {
+            let text = format.render(credentials, context);
+            views::Format::new(format.name(), &format.file_name(context), text, &secrets)
+        })
+        .collect();
+    let expires = credentials.expiration.round(jiff::Unit::Second).unwrap_or(credentials.expiration);
+    views::CredentialsPage {
+        shell,
+        role: role_title(access),
+        access_key_id: credentials.access_key_id.clone(),
+        secret_access_key: credentials.secret_access_key.clone(),
+        session_token: credentials.session_token.clone(),
+        expires_iso: expires.to_string(),
+        expires_utc: expires.strftime("%-d %B %Y, %H:%M:%S UTC").to_string(),
+        lifetime: views::picker::spoken(issued.granted().as_secs()),
+        duration_seconds: issued.granted().as_secs(),
+        formats,
+    }
+}
+
+/// `POST /roles/{account}/{role}/favourite`: marks the role, or takes the mark away.
+///
+/// # Errors
+/// The role is not permitted, or the database refuses.
+pub async fn favourite(
+    user: SignedIn,
+    path: web::Path<(String, String)>,
+    _form: CsrfForm,
+    ground: web::Data<Ground>,
+    catalog: web::Data<CurrentCatalog>,
+) -> Result<HttpResponse, Problem> {
+    let (account, role) = role_in(&path)?;
+    let decision = catalog.get().await?.policy.decide(&user.0.identity);
+    // Only what somebody may use can be marked, so that nobody fills the table with inventions.
+    if decision.role(account, &role).is_none() {
+        return Err(Problem::new(Kind::RoleNotPermitted));
+    }
+    favourite::toggle(&ground, &user.0.identity.subject, account, &role).await?;
+    Ok(see_other("/"))
+}
+
+/// `GET /roles/{account}/{role}/why`: which rules grant it, by which of the person's values, and what limits it.
+///
+/// # Errors
+/// The role is not permitted, or the database refuses.
+pub async fn why(
+    user: SignedIn,
+    path: web::Path<(String, String)>,
+    ground: web::Data<Ground>,
+    catalog: web::Data<CurrentCatalog>,
+) -> Result<HttpResponse, Problem> {
+    let (account, role) = role_in(&path)?;
+    let loaded = catalog.get().await?;
+    let identity = &user.0.identity;
+    let decision = loaded.policy.decide(identity);
+    let Some(access) = decision.role(account, &role) else { return Err(Problem::new(Kind::RoleNotPermitted)) };
+    let spoken = |duration: SessionDuration| views::picker::spoken(duration.as_secs());
+    let used = access.rule().id.clone();
+    let mut grants: Vec<views::Grant> = access
+        .reasons()
+        .into_iter()
+        .map(|reason| views::Grant {
+            rule: reason.rule.id.to_string(),
+            description: reason.rule.description.clone().unwrap_or_default(),
+            reasons: reason
+                .because
+                .iter()
+                .map(|(attribute, value)| views::why::Reason {
+                    attribute: attribute.to_string(),
+                    condition: reason.rule.when.get(*attribute).map(ToString::to_string).unwrap_or_default(),
+                    value: (*value).to_owned(),
+                })
+                .collect(),
+            used: reason.rule.id == used,
+        })
+        .collect();
+    grants.sort_by_key(|grant| !grant.used);
+    let longest = access.max_session();
+    let mut limits = vec![views::Limit {
+        what: "The role's maximum in the catalog".to_owned(),
+        value: spoken(access.role().max_session),
+        decides: access.role().max_session == longest,
+    }];
+    if let Some(rule_limit) = access.rule().max_session {
+        limits.push(views::Limit {
+            what: format!("The rule {used}"),
+            value: spoken(rule_limit),
+            decides: rule_limit == longest && rule_limit < access.role().max_session,
+        });
+    }
+    if let Some(ends) = identity.authentication.session_not_on_or_after {
+        limits.push(views::Limit {
+            what: "Your session at the identity provider".to_owned(),
+            value: format!("until {}", ends.strftime("%H:%M UTC")),
+            decides: ends.duration_since(ground.clock.now()).as_secs() < i64::from(longest.as_secs()),
+        });
+    }
+    Ok(page(&views::Why {
+        shell: shell(&user.0, &loaded.catalog, ground.clock.now()),
+        role: role_title(&access),
+        arn: access.arn().to_string(),
+        description: access.role().description.clone().unwrap_or_default(),
+        grants,
+        default_duration: spoken(access.default_session()),
+        longest_duration: spoken(longest),
+        limits,
+    }))
+}
+
+impl From<IssueFlowError> for Problem {
+    fn from(error: IssueFlowError) -> Self {
+        use crate::issuance::{FederationError, IssueError, StsError};
+        let kind = match &error {
+            IssueFlowError::Denied(Denied::IdpSessionEnding { .. }) => Kind::IdentityProviderSessionEnding,
+            IssueFlowError::Denied(_) => Kind::RoleNotPermitted,
+            IssueFlowError::Destination(_) => Kind::DestinationRefused,
+            IssueFlowError::Issue(IssueError::Sts(
+                StsError::Throttled(_) | StsError::Unavailable(_) | StsError::Unreachable(_) | StsError::TimedOut,
+            )) => Kind::AwsUnavailable,
+            IssueFlowError::Issue(IssueError::Sts(_)) => Kind::AwsRefused,
+            IssueFlowError::Issue(_) | IssueFlowError::Interrupted => Kind::Internal,
+            IssueFlowError::Federation(FederationError::Refused(_) | FederationError::BadAnswer(_)) => Kind::AwsRefused,
+            IssueFlowError::Federation(_) => Kind::AwsUnavailable,
+            IssueFlowError::Store(_) => Kind::Unavailable,
+        };
+        let problem = Self::new(kind);
+        let problem = match &error {
+            IssueFlowError::Issue(error) => problem.detail(error.sentence()),
+            IssueFlowError::Federation(error) => problem.detail(error.sentence()),
+            _ => problem,
+        };
+        problem.caused_by(error)
+    }
+}

@@ -1,0 +1,147 @@
+//! Every address Rolegate answers, with who may call it.
+//!
+//! One call mounts the gate and records the row, so nothing is reachable yet unlisted. `tests/it/matrix.rs` visits
+//! every row as every persona; its snapshot is the security review.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{Error, FromRequest, Handler, HttpMessage, HttpRequest, Responder, guard, web};
+
+use super::problem::{Kind, Problem};
+use super::session::Cookies;
+use super::{api, aws, health, picker, roles, saml, sign_in};
+use crate::flows::sessions::Sessions;
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody: nothing behind it depends on who asks.
+    Anyone,
+    /// A stranger on the way in, or the identity provider's page in their browser.
+    SigningIn,
+    /// Somebody with a live session.
+    SignedIn,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub method: Method,
+    pub path: &'static str,
+    pub audience: Audience,
+}
+
+/// Mounts routes and remembers them.
+pub struct Routes<'a> {
+    config: &'a mut web::ServiceConfig,
+    rows: Vec<Row>,
+}
+
+impl std::fmt::Debug for Routes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Routes").field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+impl Routes<'_> {
+    fn mount<F, Args>(&mut self, method: Method, path: &'static str, audience: Audience, handler: F)
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let resource = web::resource(path).guard(guard::Method(method.clone()));
+        self.rows.push(Row { method, path, audience });
+        match audience {
+            Audience::Anyone | Audience::SigningIn => self.config.service(resource.to(handler)),
+            Audience::SignedIn => self.config.service(resource.wrap(from_fn(require_session)).to(handler)),
+        };
+    }
+
+    fn get<F, Args>(&mut self, path: &'static str, audience: Audience, handler: F)
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.mount(Method::GET, path, audience, handler);
+    }
+
+    fn post<F, Args>(&mut self, path: &'static str, audience: Audience, handler: F)
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.mount(Method::POST, path, audience, handler);
+    }
+}
+
+/// Mounts everything and returns the table.
+pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
+    use Audience::{Anyone, SignedIn, SigningIn};
+    let mut r = Routes { config, rows: Vec::new() };
+
+    r.get("/healthz", Anyone, health::alive);
+    r.get("/readyz", Anyone, health::ready);
+    r.get("/static/{name:.*}", Anyone, super::assets::serve);
+    r.get("/aws/saml-metadata.xml", Anyone, aws::saml_metadata);
+
+    r.get("/sign-in", Anyone, sign_in::choose);
+    r.get("/saml/{connector}/start", SigningIn, saml::start);
+    r.get("/saml/{connector}/metadata", Anyone, saml::metadata);
+    r.post("/saml/{connector}/acs", SigningIn, saml::acs);
+    r.get("/saml/{connector}/finish", SigningIn, saml::finish);
+    r.post("/saml/{connector}/finish", SigningIn, saml::confirm);
+    r.get("/signed-out", Anyone, sign_in::signed_out);
+    r.post("/sign-out", SignedIn, sign_in::sign_out);
+
+    r.get("/", SignedIn, picker::show);
+    r.get("/go", SignedIn, picker::go);
+    // A role may have a path; `{role}` takes the rest up to the last, fixed part.
+    r.post("/roles/{account}/{role:.+}/console", SignedIn, roles::console);
+    r.post("/roles/{account}/{role:.+}/credentials", SignedIn, roles::credentials);
+    r.post("/roles/{account}/{role:.+}/favourite", SignedIn, roles::favourite);
+    r.get("/roles/{account}/{role:.+}/why", SignedIn, roles::why);
+
+    r.get("/api/v1/me", SignedIn, api::me);
+    r.get("/api/v1/roles", SignedIn, api::roles);
+
+    let rows = r.rows;
+    let table = rows.clone();
+    config.default_service(web::to(move |request: HttpRequest| {
+        let problem = unmatched(&table, &request);
+        async move { Err::<actix_web::HttpResponse, Problem>(problem) }
+    }));
+    rows
+}
+
+/// 405 where the path exists for another method, else 404.
+fn unmatched(table: &[Row], request: &HttpRequest) -> Problem {
+    let elsewhere = table.iter().any(|row| {
+        row.method != request.method() && actix_web::dev::ResourceDef::new(row.path).is_match(request.path())
+    });
+    Problem::new(if elsewhere { Kind::MethodNotAllowed } else { Kind::NotFound })
+}
+
+/// The gate: without a live session nothing behind it runs.
+async fn require_session<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let cookies = request.app_data::<web::Data<Cookies>>().expect("the application sets its cookies").clone();
+    let sessions = request.app_data::<web::Data<Sessions>>().expect("the application sets its sessions").clone();
+    let token = cookies.session_token(request.request());
+    let found = match token {
+        Some(token) => sessions.find(token).await.map_err(Problem::from),
+        None => Ok(None),
+    };
+    let session = match found.and_then(|session| session.ok_or_else(|| Problem::new(Kind::SignInRequired))) {
+        Ok(session) => session,
+        Err(problem) => return Ok(request.error_response(problem)),
+    };
+    request.extensions_mut().insert(session);
+    Ok(next.call(request).await?.map_into_boxed_body())
+}

@@ -1,0 +1,226 @@
+//! Cookies, and who is behind a request.
+
+use actix_web::cookie::{Cookie, SameSite};
+use actix_web::dev::Payload;
+use actix_web::http::header::{HeaderMap, HeaderName, ORIGIN};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use futures_util::future::LocalBoxFuture;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::sign::Signer;
+
+use super::fields::{BodyLimits, Fields, read_form};
+use super::problem::{Kind, Problem};
+use crate::flows::sessions::LiveSession;
+use crate::sys::Token;
+
+/// How cookies are named and marked; one per application.
+#[derive(Debug, Clone)]
+pub struct Cookies {
+    https: bool,
+    /// Our own origin, for comparing with `Origin`.
+    origin: String,
+}
+
+impl Cookies {
+    #[must_use]
+    pub fn new(public_url: &url::Url) -> Self {
+        Self { https: public_url.scheme() == "https", origin: public_url.origin().ascii_serialization() }
+    }
+
+    fn name(&self, name: &'static str) -> String {
+        // `__Host-` makes browsers refuse the cookie from a subdomain, another path, or without TLS.
+        if self.https { format!("__Host-{name}") } else { name.to_owned() }
+    }
+
+    fn cookie(&self, name: &'static str, value: String) -> Cookie<'static> {
+        Cookie::build(self.name(name), value)
+            .path("/")
+            .http_only(true)
+            .secure(self.https)
+            .same_site(SameSite::Lax)
+            .finish()
+    }
+
+    /// The session cookie. It ends with the browser; how long the session counts is decided at the server.
+    #[must_use]
+    pub fn session(&self, token: &Token) -> Cookie<'static> {
+        self.cookie(SESSION, token.expose_secret().to_owned())
+    }
+
+    /// The cookie that ties a sign-in to the browser that began it.
+    #[must_use]
+    pub fn browser(&self, token: &Token) -> Cookie<'static> {
+        self.cookie(BROWSER, token.expose_secret().to_owned())
+    }
+
+    /// Remembers which connector was used last. Not a secret.
+    #[must_use]
+    pub fn connector(&self, id: &str) -> Cookie<'static> {
+        let mut cookie = self.cookie(CONNECTOR, id.to_owned());
+        cookie.set_max_age(actix_web::cookie::time::Duration::days(180));
+        cookie
+    }
+
+    #[must_use]
+    pub fn forget_session(&self) -> Cookie<'static> {
+        self.forget(SESSION)
+    }
+
+    fn forget(&self, name: &'static str) -> Cookie<'static> {
+        let mut cookie = self.cookie(name, String::new());
+        cookie.make_removal();
+        cookie
+    }
+
+    fn token(&self, request: &HttpRequest, name: &'static str) -> Option<Token> {
+        Token::parse(request.cookie(&self.name(name))?.value())
+    }
+
+    #[must_use]
+    pub fn session_token(&self, request: &HttpRequest) -> Option<Token> {
+        self.token(request, SESSION)
+    }
+
+    #[must_use]
+    pub fn browser_token(&self, request: &HttpRequest) -> Option<Token> {
+        self.token(request, BROWSER)
+    }
+
+    #[must_use]
+    pub fn last_connector(&self, request: &HttpRequest) -> Option<String> {
+        Some(request.cookie(&self.name(CONNECTOR))?.value().to_owned())
+    }
+
+    /// Refuses what a page of another site made the browser send.
+    ///
+    /// `Sec-Fetch-Site` cannot be forged by a page; where it is missing (old browsers), `Origin` must be ours. A
+    /// program that sends neither is no browser and carries no cookie by accident.
+    ///
+    /// # Errors
+    /// [`Kind::CrossSite`].
+    pub fn same_origin(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("").to_owned());
+        let refused = || Err(Problem::new(Kind::CrossSite));
+        match text(HeaderName::from_static("sec-fetch-site")).as_deref() {
+            Some("same-origin" | "none") => {}
+            Some(_) => return refused(),
+            None => {}
+        }
+        match text(ORIGIN) {
+            Some(origin) if origin != self.origin => refused(),
+            _ => Ok(()),
+        }
+    }
+}
+
+const SESSION: &str = "rolegate";
+const BROWSER: &str = "rolegate-browser";
+const CONNECTOR: &str = "rolegate-connector";
+
+/// The value that our forms carry in their `csrf` field: bound to one session, useless without its cookie.
+#[must_use]
+pub fn csrf_token(session: &Token) -> String {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    let key = PKey::hmac(session.expose_secret().as_bytes()).expect("43 characters make an HMAC key");
+    let mut mac = Signer::new(MessageDigest::sha256(), &key).expect("HMAC with SHA-256 is always there");
+    mac.update(b"rolegate csrf v1").expect("HMAC takes any bytes");
+    URL_SAFE_NO_PAD.encode(mac.sign_to_vec().expect("HMAC takes any bytes"))
+}
+
+/// Somebody with a live session. The gate of the route put it there; see `web::routes`.
+#[derive(Debug, Clone)]
+pub struct SignedIn(pub LiveSession);
+
+impl FromRequest for SignedIn {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let session = request.extensions().get::<LiveSession>().cloned();
+        std::future::ready(session.map(Self).ok_or_else(|| Problem::new(Kind::SignInRequired)))
+    }
+}
+
+/// A form of ours, posted by one of our own pages in a live session.
+#[derive(Debug)]
+pub struct CsrfForm(pub Fields);
+
+impl FromRequest for CsrfForm {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let cookies = request.app_data::<web::Data<Cookies>>().expect("the application sets its cookies").clone();
+            let limits =
+                *request.app_data::<web::Data<BodyLimits>>().expect("the application sets its body limits").get_ref();
+            cookies.same_origin(request.headers())?;
+            let expected = {
+                let extensions = request.extensions();
+                let session = extensions.get::<LiveSession>().ok_or_else(|| Problem::new(Kind::SignInRequired))?;
+                csrf_token(&session.token)
+            };
+            let fields = read_form(&request, &mut payload, limits.form).await?;
+            let sent = fields.get("csrf").unwrap_or("");
+            if sent.len() != expected.len() || !openssl::memcmp::eq(sent.as_bytes(), expected.as_bytes()) {
+                return Err(Problem::new(Kind::CrossSite).detail(
+                    "This page was opened before you signed in, or is not ours. Please reload it and try again.",
+                ));
+            }
+            Ok(Self(fields))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::SeededRng;
+    use actix_web::http::header::HeaderValue;
+
+    #[test]
+    fn cookies_are_bound_to_the_host_where_there_is_tls() {
+        let token = Token::generate(&SeededRng::new(1));
+        let https = Cookies::new(&"https://rolegate.example".parse().unwrap()).session(&token).to_string();
+        assert!(https.starts_with("__Host-rolegate="), "{https}");
+        for attribute in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
+            assert!(https.contains(attribute), "{https}");
+        }
+        assert!(!https.contains("Domain"));
+        let http = Cookies::new(&"http://127.0.0.1:8080".parse().unwrap()).session(&token).to_string();
+        assert!(http.starts_with("rolegate=") && !http.contains("Secure"), "{http}");
+    }
+
+    #[test]
+    fn a_csrf_value_belongs_to_one_session() {
+        let rng = SeededRng::new(1);
+        let (one, other) = (Token::generate(&rng), Token::generate(&rng));
+        assert_eq!(csrf_token(&one), csrf_token(&one));
+        assert_ne!(csrf_token(&one), csrf_token(&other));
+    }
+
+    #[test]
+    fn a_request_that_another_site_caused_is_refused() {
+        let cookies = Cookies::new(&"https://rolegate.example".parse().unwrap());
+        let judge = |site: Option<&str>, origin: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(site) = site {
+                headers.insert(HeaderName::from_static("sec-fetch-site"), HeaderValue::from_str(site).unwrap());
+            }
+            if let Some(origin) = origin {
+                headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
+            }
+            cookies.same_origin(&headers).is_ok()
+        };
+        assert!(judge(Some("same-origin"), Some("https://rolegate.example")));
+        assert!(judge(None, Some("https://rolegate.example")));
+        assert!(judge(None, None), "a program");
+        assert!(!judge(Some("cross-site"), None));
+        assert!(!judge(Some("same-site"), Some("https://rolegate.example")));
+        assert!(!judge(None, Some("https://evil.example")));
+        assert!(!judge(None, Some("null")));
+        assert!(!judge(Some("same-origin"), Some("https://evil.example")));
+    }
+}
