@@ -1,1 +1,470 @@
-//! Composition root: a `Config` goes in, a running broker comes out.
+//! Composition root: a [`Config`] goes in, a running broker comes out. The only file that names every concrete type.
+
+use std::future::Future;
+use std::net::TcpListener;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::{HttpServer, web};
+use base64::Engine as _;
+use jiff::SignedDuration;
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use crate::audit::{Chain, ChainKey, Event, Kind};
+use crate::config::{Config, Database, Rate, SealingKeySource, StoreConfig, sealing_key_from_base64};
+use crate::flows::Ground;
+use crate::flows::connectors::Connectors;
+use crate::flows::current::CurrentCatalog;
+use crate::flows::finish_sign_in::{FinishSignIn, SessionTimes};
+use crate::flows::issue::Issue;
+use crate::flows::receive_reply::ReceiveReply;
+use crate::flows::sessions::Sessions;
+use crate::flows::start_sign_in::StartSignIn;
+use crate::issuance::federation::{Federation, FederationSettings};
+use crate::issuance::metadata::Metadata;
+use crate::issuance::sts::{Sts, StsSettings};
+use crate::issuance::{Consoles, Issuer, Parts, Regions};
+use crate::saml::key::{KeySize, SigningKey};
+use crate::store::keys::StoredKey;
+use crate::store::{Store, StoreError, keys};
+use crate::sys::seal::SealingKey;
+use crate::sys::{Clock, Rng};
+use crate::web::aws::SamlMetadata;
+use crate::web::context::{Surroundings, content_security_policy, surround};
+use crate::web::fields::BodyLimits;
+use crate::web::limits::Limits;
+use crate::web::picker::HelpText;
+use crate::web::routes;
+use crate::web::session::Cookies;
+
+/// Why a broker could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the folder {path} cannot be made; create it, or set data_dir to one that is writable")]
+    DataDir { path: PathBuf, source: std::io::Error },
+    #[error("the sealing key {path} cannot be read or made")]
+    SealingKeyFile { path: PathBuf, source: std::io::Error },
+    #[error("the sealing key {path} does not hold a key; restore it from where you keep a copy")]
+    SealingKey { path: PathBuf, source: crate::config::InvalidSealingKey },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a key pair cannot be used")]
+    Key(#[from] crate::saml::key::KeyError),
+    #[error("our metadata cannot be written")]
+    Metadata(#[from] crate::issuance::metadata::MetadataError),
+    #[error("the outbound HTTP client cannot be made")]
+    Http(#[from] reqwest::Error),
+    #[error("the address {address} cannot be listened on")]
+    Listen { address: std::net::SocketAddr, source: std::io::Error },
+}
+
+/// The database and what is derived from the sealing key: enough for commands that answer no browser.
+#[derive(Debug)]
+pub struct Base {
+    pub store: Store,
+    pub chain: Chain,
+    sealing: SealingKey,
+}
+
+impl Base {
+    /// Opens what a [`StoreConfig`] names, making what is not there yet.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn open_store(config: &StoreConfig, rng: &dyn Rng) -> Result<Self, StartError> {
+        Self::open(&config.data_dir, &config.database, &config.sealing_key, rng).await
+    }
+
+    async fn open(
+        data_dir: &Path,
+        database: &Database,
+        sealing_key: &SealingKeySource,
+        rng: &dyn Rng,
+    ) -> Result<Self, StartError> {
+        private_folder(data_dir).map_err(|source| StartError::DataDir { path: data_dir.to_owned(), source })?;
+        let sealing = match sealing_key {
+            SealingKeySource::Given(key) => key.clone(),
+            SealingKeySource::OwnFile(path) => own_sealing_key(path, rng)?,
+        };
+        let Database::Sqlite(path) = database;
+        let store = Store::open(path).await?;
+        let chain = Chain::new(ChainKey::new(sealing.derive("rolegate audit chain v1")));
+        Ok(Self { store, chain, sealing })
+    }
+
+    /// What flows need.
+    #[must_use]
+    pub fn ground(&self, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Ground {
+        Ground { store: self.store.clone(), chain: self.chain.clone(), clock, rng }
+    }
+}
+
+/// Makes a folder that only its owner may look into; one that exists is left as it is.
+fn private_folder(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+}
+
+/// Reads the sealing key from its file, or makes one. Of two processes that start together, one makes it.
+fn own_sealing_key(path: &Path, rng: &dyn Rng) -> Result<SealingKey, StartError> {
+    use std::io::Write as _;
+    let failed = |source| StartError::SealingKeyFile { path: path.to_owned(), source };
+    if !path.exists() {
+        let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
+        rng.fill(&mut *bytes);
+        let text = zeroize::Zeroizing::new(format!("{}\n", base64::engine::general_purpose::STANDARD.encode(*bytes)));
+        // Written aside and linked into place, so that nobody ever reads half a key.
+        let mut draft = path.as_os_str().to_owned();
+        draft.push(format!(".{}", std::process::id()));
+        let draft = PathBuf::from(draft);
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
+        let linked = file
+            .write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .and_then(|()| std::fs::hard_link(&draft, path));
+        let _ = std::fs::remove_file(&draft);
+        match linked {
+            Ok(()) => tracing::warn!(
+                path = %path.display(),
+                "made a new sealing key; keep a copy apart from the database: without it the signing key is lost"
+            ),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    sealing_key_from_base64(&SecretString::from(text))
+        .map_err(|source| StartError::SealingKey { path: path.to_owned(), source })
+}
+
+/// A broker, ready to listen.
+pub struct App {
+    pub ground: Ground,
+    pub catalog: CurrentCatalog,
+    connectors: Connectors,
+    services: Services,
+    workers: Option<usize>,
+    keep_alive: Duration,
+    shutdown_timeout: Duration,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
+}
+
+/// What handlers are given.
+#[derive(Clone)]
+struct Services {
+    ground: web::Data<Ground>,
+    catalog: web::Data<CurrentCatalog>,
+    connectors: web::Data<Connectors>,
+    start: web::Data<StartSignIn>,
+    receive: web::Data<ReceiveReply>,
+    finish: web::Data<FinishSignIn>,
+    sessions: web::Data<Sessions>,
+    issue: web::Data<Issue>,
+    limits: web::Data<Limits>,
+    cookies: web::Data<Cookies>,
+    bodies: web::Data<BodyLimits>,
+    surroundings: web::Data<Surroundings>,
+    aws_metadata: web::Data<SamlMetadata>,
+    help: web::Data<HelpText>,
+}
+
+impl App {
+    /// Puts a broker together.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn build(config: &Config, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Result<Self, StartError> {
+        let base = Base::open(&config.data_dir, &config.database, &config.keys.sealing_key, &*rng).await?;
+        let ground = base.ground(clock, rng);
+        let public_url = config.public_url.as_url();
+        let size =
+            KeySize::try_from(config.keys.signing_key_bits.get()).expect("the settings allow only sizes there are");
+        let aws_key = own_key(&ground, &base.sealing, "aws-signing", size, public_url).await?;
+        let sp_key = own_key(&ground, &base.sealing, "saml-service-provider", size, public_url).await?;
+        let http = crate::sys::http::client(config.aws.connect_timeout)?;
+
+        let home = public_url.clone();
+        let aws_metadata = Metadata {
+            entity_id: &config.keys.entity_id,
+            certificates: &[aws_key.certificate_base64()],
+            sso_post: &home,
+            sso_redirect: &home,
+        }
+        .to_xml()?;
+        let regions = config.aws.region.clone().map_or_else(Regions::default, |region| Regions::default().with(region));
+        let consoles =
+            Arc::new(Consoles { home: config.aws.console_url.clone(), origins: config.aws.console_origins.clone() });
+        let issuer = Arc::new(Issuer::new(Parts {
+            entity_id: config.keys.entity_id.clone(),
+            signer: Arc::new(aws_key),
+            sts: Sts::new(
+                http.clone(),
+                StsSettings {
+                    endpoint: config.aws.sts_endpoint.clone(),
+                    attempt_timeout: config.aws.attempt_timeout,
+                    total_timeout: config.aws.total_timeout,
+                    max_attempts: config.aws.max_attempts,
+                    ..StsSettings::default()
+                },
+            ),
+            federation: Federation::new(
+                http.clone(),
+                FederationSettings {
+                    endpoint: config.aws.federation_endpoint.clone(),
+                    attempt_timeout: config.aws.attempt_timeout,
+                    total_timeout: config.aws.total_timeout,
+                    ..FederationSettings::new(public_url.join("/sign-in").unwrap_or_else(|_| public_url.clone()))
+                },
+            ),
+            regions: regions.clone(),
+            clock: Arc::clone(&ground.clock),
+            rng: Arc::clone(&ground.rng),
+        }));
+
+        let catalog = CurrentCatalog::new(ground.store.clone());
+        let connectors =
+            Connectors::new(ground.clone(), http, public_url.clone(), Arc::new(sp_key), config.web.max_body);
+        let signed = |limit: Duration| SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
+        let judges = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let rate = |rate: &Rate| crate::web::limits::Rate { per_minute: rate.per_minute, burst: rate.burst };
+        let services = Services {
+            ground: web::Data::new(ground.clone()),
+            catalog: web::Data::new(catalog.clone()),
+            connectors: web::Data::new(connectors.clone()),
+            start: web::Data::new(StartSignIn {
+                ground: ground.clone(),
+                catalog: catalog.clone(),
+                connectors: connectors.clone(),
+                attempt_ttl: signed(config.sign_in.attempt_ttl),
+            }),
+            receive: web::Data::new(ReceiveReply {
+                ground: ground.clone(),
+                catalog: catalog.clone(),
+                connectors: connectors.clone(),
+                ticket_ttl: signed(config.sign_in.ticket_ttl),
+                judges: Arc::new(Semaphore::new(judges)),
+            }),
+            finish: web::Data::new(FinishSignIn::new(
+                ground.clone(),
+                catalog.clone(),
+                SessionTimes {
+                    idle: signed(config.session.idle_timeout),
+                    absolute: signed(config.session.absolute_timeout),
+                },
+            )),
+            sessions: web::Data::new(Sessions::new(ground.clone())),
+            issue: web::Data::new(Issue {
+                ground: ground.clone(),
+                catalog: catalog.clone(),
+                issuer,
+                consoles,
+                regions,
+            }),
+            limits: web::Data::new(Limits::new(rate(&config.limits.sign_in), rate(&config.limits.issue))),
+            cookies: web::Data::new(Cookies::new(public_url)),
+            bodies: web::Data::new(BodyLimits { form: 64 * 1024, reply: config.web.max_body }),
+            surroundings: web::Data::new(Surroundings {
+                trusted_proxies: config.web.trusted_proxies.clone(),
+                content_security_policy: content_security_policy(&console_sources(config)),
+                https: config.public_url.is_https(),
+                rng: Arc::clone(&ground.rng),
+            }),
+            aws_metadata: web::Data::new(SamlMetadata(aws_metadata)),
+            help: web::Data::new(HelpText {
+                text: config.support.text.clone(),
+                contact: config.support.contact.clone(),
+            }),
+        };
+        Ok(Self {
+            ground,
+            catalog,
+            connectors,
+            services,
+            workers: config.web.workers.map(std::num::NonZero::get),
+            keep_alive: config.web.keep_alive,
+            shutdown_timeout: config.shutdown_timeout,
+        })
+    }
+
+    /// Serves on a socket that listens already, until told to stop; also starts the background work.
+    ///
+    /// On SIGTERM or SIGINT it stops accepting and finishes what is in flight, within the shutdown timeout.
+    ///
+    /// # Errors
+    /// The socket cannot be used.
+    pub fn serve(&self, listener: TcpListener) -> std::io::Result<Running> {
+        let services = self.services.clone();
+        let server = HttpServer::new(move || {
+            let services = services.clone();
+            actix_web::App::new()
+                .wrap(Compress::default())
+                .wrap(from_fn(surround))
+                .configure(move |config| services.mount(config))
+        })
+        .workers(self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, std::num::NonZero::get)))
+        .keep_alive(self.keep_alive)
+        .client_request_timeout(Duration::from_secs(10))
+        .client_disconnect_timeout(Duration::from_secs(1))
+        .shutdown_timeout(self.shutdown_timeout.as_secs().max(1))
+        .listen(listener)?
+        .run();
+        Ok(Running { handle: server.handle(), server, background: self.background() })
+    }
+
+    /// Removes what has expired, forgets idle rate-limit keys, keeps metadata fresh.
+    fn background(&self) -> Vec<tokio::task::JoinHandle<()>> {
+        let ground = self.ground.clone();
+        let limits = self.services.limits.clone();
+        let housekeeping = tokio::spawn(every(Duration::from_secs(60), move || {
+            let (ground, limits) = (ground.clone(), limits.clone());
+            async move {
+                limits.forget_idle();
+                match ground.store.remove_expired(ground.clock.now()).await {
+                    Ok(0) => {}
+                    Ok(rows) => tracing::debug!(rows, "removed expired rows"),
+                    Err(error) => tracing::warn!(cause = %error, "expired rows could not be removed"),
+                }
+            }
+        }));
+        let (catalog, connectors) = (self.catalog.clone(), self.connectors.clone());
+        let metadata = tokio::spawn(every(Duration::from_secs(60), move || {
+            let (catalog, connectors) = (catalog.clone(), connectors.clone());
+            async move {
+                match catalog.get().await {
+                    Ok(loaded) => connectors.refresh_due(&loaded).await,
+                    Err(error) => tracing::warn!(cause = %error, "the catalog could not be read to refresh metadata"),
+                }
+            }
+        }));
+        vec![housekeeping, metadata]
+    }
+}
+
+/// A broker that is listening.
+pub struct Running {
+    server: Server,
+    handle: ServerHandle,
+    background: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Running")
+    }
+}
+
+impl Running {
+    /// For stopping it from elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// Runs until it is stopped.
+    ///
+    /// # Errors
+    /// The server gives up.
+    pub async fn wait(self) -> std::io::Result<()> {
+        let ended = self.server.await;
+        for task in self.background {
+            task.abort();
+        }
+        ended
+    }
+}
+
+impl Services {
+    fn mount(&self, config: &mut web::ServiceConfig) {
+        config
+            .app_data(self.ground.clone())
+            .app_data(self.catalog.clone())
+            .app_data(self.connectors.clone())
+            .app_data(self.start.clone())
+            .app_data(self.receive.clone())
+            .app_data(self.finish.clone())
+            .app_data(self.sessions.clone())
+            .app_data(self.issue.clone())
+            .app_data(self.limits.clone())
+            .app_data(self.cookies.clone())
+            .app_data(self.bodies.clone())
+            .app_data(self.surroundings.clone())
+            .app_data(self.aws_metadata.clone())
+            .app_data(self.help.clone());
+        routes::mount(config);
+    }
+}
+
+async fn every<F, Fut>(period: Duration, mut work: F)
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        work().await;
+    }
+}
+
+/// Our key pair for a purpose; made, sealed and recorded the first time. Of two processes, one makes it.
+async fn own_key(
+    ground: &Ground,
+    sealing: &SealingKey,
+    purpose: &'static str,
+    size: KeySize,
+    public_url: &Url,
+) -> Result<SigningKey, StartError> {
+    let mut tx = ground.store.begin().await?;
+    if let Some(stored) = keys::key_for(&mut tx, purpose, sealing).await? {
+        tx.commit().await.map_err(StoreError::from)?;
+        return Ok(SigningKey::from_der(&stored.private, &stored.certificate)?);
+    }
+    let now = ground.clock.now();
+    let name = format!("Rolegate {} {purpose}", public_url.host_str().unwrap_or("rolegate"));
+    let rng = Arc::clone(&ground.rng);
+    let made = tokio::task::spawn_blocking(move || {
+        let name: String = name.chars().take(64).collect();
+        SigningKey::generate(size, &name, now, &*rng)
+    });
+    let key = made.await.expect("making a key does not panic")?;
+    let stored = StoredKey { private: key.private_key_der()?, certificate: key.certificate_der().to_vec() };
+    keys::add_key(&mut tx, key.id(), purpose, &stored, sealing, &*ground.rng, now).await?;
+    let event = Event::new(Kind::KeyCreated).with("purpose", purpose).with("key", key.id()).with("bits", key.bits());
+    ground.append(&mut tx, &event).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    tracing::info!(key.id = key.id(), key.purpose = purpose, key.bits = key.bits(), "made a key pair");
+    Ok(key)
+}
+
+/// The origins that a console link leads through, for `form-action`.
+fn console_sources(config: &Config) -> Vec<String> {
+    let mut sources: Vec<String> = Vec::new();
+    for url in [&config.aws.federation_endpoint, &config.aws.console_url].into_iter().flatten() {
+        sources.push(url.origin().ascii_serialization());
+    }
+    if config.aws.federation_endpoint.is_none() {
+        sources.extend(
+            ["https://*.aws.amazon.com", "https://*.amazonaws-us-gov.com", "https://*.amazonaws.cn"].map(str::to_owned),
+        );
+    }
+    sources.extend(config.aws.console_origins.iter().map(url::Origin::ascii_serialization));
+    sources.sort();
+    sources.dedup();
+    sources
+}

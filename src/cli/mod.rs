@@ -1,12 +1,125 @@
 //! The command line: data on stdout, words on stderr, a meaningful exit code.
+//!
+//! Parsing has two stages: clap says what was typed, [`config`](crate::config) says what it means.
 
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::{Base, StartError};
+use crate::sys::{SystemClock, SystemRng};
+
+pub mod audit;
 pub mod config;
 pub mod sandbox;
+pub mod serve;
 
-use std::process::ExitCode;
+/// Rolegate: the front door to your AWS accounts.
+///
+/// People sign in with their company's identity provider, rules decide which IAM roles they may use, and Rolegate
+/// hands over a console link or short-lived credentials.
+#[derive(Debug, Parser)]
+#[command(name = "rolegate", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the broker
+    Serve(config::ConfigArgs),
+    /// Run only the sandbox: a local AWS STS, console and identity provider for tests
+    Sandbox(sandbox::SandboxArgs),
+    /// Check the settings and show where each came from
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Verify and export the audit log
+    Audit(StoreCommand<audit::AuditArgs>),
+}
+
+/// A command with the flags that say which database to open.
+#[derive(Debug, clap::Args)]
+struct StoreCommand<T: clap::Args> {
+    #[command(flatten)]
+    config: config::ConfigArgs,
+    #[command(flatten)]
+    command: T,
+}
 
 /// Parses the arguments and runs the command.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    runtime.block_on(run(cli))
+}
+
+async fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Serve(args) => serve::run(&args).await.map_err(Failure::from),
+        Command::Sandbox(args) => sandbox::run(args).await.map_err(Failure::from),
+        Command::Config(command) => return command.run().unwrap_or_else(|error| fail(&error)),
+        Command::Audit(command) => {
+            return with_base(&command.config, async |base| {
+                audit::run(&command.command, &base.store, &base.chain).await.map(|()| ExitCode::SUCCESS)
+            })
+            .await;
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(error)) => fail(&*error),
+    }
+}
+
+struct Failure(Box<dyn std::error::Error>);
+
+impl<E: std::error::Error + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+/// Opens the database that the flags, variables and settings name, runs, and closes it.
+async fn with_base<E: std::error::Error + 'static>(
+    config: &config::ConfigArgs,
+    command: impl AsyncFnOnce(&Base) -> Result<ExitCode, E>,
+) -> ExitCode {
+    let config = match config.load_store() {
+        Ok(config) => config,
+        Err(errors) => return fail(&errors),
+    };
+    let base: Result<Base, StartError> = Base::open_store(&config, &SystemRng).await;
+    let base = match base {
+        Ok(base) => base,
+        Err(error) => return fail(&error),
+    };
+    let done = command(&base).await;
+    base.store.close().await;
+    match done {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+/// Prints an error with everything that led to it, one line each.
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    let mut words = std::io::stderr().lock();
+    let _ = writeln!(words, "rolegate: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = writeln!(words, "  because: {error}");
+        cause = error.source();
+    }
+    ExitCode::FAILURE
+}
+
+/// The clock and the generator of a real process.
+fn real() -> (std::sync::Arc<SystemClock>, std::sync::Arc<SystemRng>) {
+    (std::sync::Arc::new(SystemClock), std::sync::Arc::new(SystemRng))
 }

@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that panics has said what it found")]
 
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
+mod broker;
+#[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod browser_client;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod hostile;
 mod issuance;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod peers;
+mod sign_in;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod tools;

@@ -48,7 +48,8 @@ fn read(xml: &str) -> Result<IdpMetadata, MetadataError> {
 #[test]
 fn every_signing_certificate_counts_expired_ones_and_those_without_use_included() {
     let certificates = [good(), good(), certificate(1024, 1)];
-    let lines: String = certificates[2].as_bytes().chunks(60).map(|l| format!("\n\t{}", String::from_utf8_lossy(l))).collect();
+    let lines: String =
+        certificates[2].as_bytes().chunks(60).map(|l| format!("\n\t{}", String::from_utf8_lossy(l))).collect();
     let keys = key(" use='encryption'", &good())
         + &key(" use='signing'", &certificates[0])
         + &key("", &certificates[1])
@@ -71,7 +72,8 @@ fn metadata_as_the_field_writes_it_is_read() {
                <SingleLogoutService Binding='urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST' \
                Location='https://idp.example/slo' ResponseLocation='https://idp.example/slr'/>\
                <NameIDFormat>\n urn:f \n</NameIDFormat>";
-    let roles = format!("<Extensions/>{odd}{old}{}{odd}<Organization/>", idp(&key("", &good()), &format!("{slo}{SSO}")));
+    let roles =
+        format!("<Extensions/>{odd}{old}{}{odd}<Organization/>", idp(&key("", &good()), &format!("{slo}{SSO}")));
     let xml = entity("https://idp.example", " cacheDuration='P1DT6H' validUntil='2026-11-22T00:00:00Z'", &roles);
     let read = read(&format!("\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<!-- ours -->\n{xml}\n")).unwrap();
     assert_eq!(read.slo.len(), 1);
@@ -86,7 +88,11 @@ fn metadata_as_the_field_writes_it_is_read() {
 fn one_entity_is_chosen_out_of_many_by_its_name() {
     let one = |name| entity(name, "", &idp(&key("", &good()), SSO));
     let sp = entity("https://sp.example", "", "<SPSSODescriptor/>");
-    let list = |inside: &str| format!("<EntitiesDescriptor xmlns='{MD}'><EntitiesDescriptor>{inside}</EntitiesDescriptor></EntitiesDescriptor>");
+    let list = |inside: &str| {
+        format!(
+            "<EntitiesDescriptor xmlns='{MD}'><EntitiesDescriptor>{inside}</EntitiesDescriptor></EntitiesDescriptor>"
+        )
+    };
     let two = list(&(one("urn:a") + &one("urn:b") + &sp));
     let named = |xml: &str, name| IdpMetadata::read(xml.as_bytes(), Some(name), now());
     assert_eq!(named(&two, "urn:b").unwrap().entity_id, "urn:b");
@@ -124,7 +130,10 @@ fn metadata_that_could_not_be_relied_on_is_refused() {
         let sso = SSO.replace("https://idp.example/sso?idpid=1", address);
         assert_eq!(with("", &keys, &sso).is_ok(), good, "{address}");
     }
-    assert!(matches!(read(&format!("<EntityDescriptor xmlns='{MD}'>{}</EntityDescriptor>", idp(&keys, SSO))), Err(MetadataError::NoEntityId)));
+    assert!(matches!(
+        read(&format!("<EntityDescriptor xmlns='{MD}'>{}</EntityDescriptor>", idp(&keys, SSO))),
+        Err(MetadataError::NoEntityId)
+    ));
     assert!(matches!(read("<EntityDescriptor xmlns='urn:other'/>"), Err(MetadataError::Gate(_))));
     assert!(matches!(read("<!DOCTYPE x><x/>"), Err(MetadataError::Gate(GateError::Doctype))));
 }

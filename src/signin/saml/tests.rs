@@ -87,8 +87,7 @@ fn attribute<'a>(name: &'a str, friendly_name: Option<&'a str>, values: &[&'a st
 
 fn groups(delimiter: Option<&str>, prefix: Option<&str>, sent: &[Attribute<'_>]) -> Groups {
     let owned = |text: Option<&str>| text.map(str::to_owned);
-    let source =
-        GroupSource { attribute: "groups".to_owned(), delimiter: owned(delimiter), prefix: owned(prefix) };
+    let source = GroupSource { attribute: "groups".to_owned(), delimiter: owned(delimiter), prefix: owned(prefix) };
     let map = AttributeMap { groups: Some(source), ..AttributeMap::default() };
     person(&map, Some("asha"), sent).unwrap().groups
 }
@@ -99,7 +98,8 @@ fn complete(values: &[&str]) -> Groups {
 
 #[test]
 fn repeated_attributes_are_one_and_a_group_counts_once() {
-    let sent = [attribute("groups", None, &["a"]), attribute("x", None, &["y"]), attribute("groups", None, &["b", "a"])];
+    let sent =
+        [attribute("groups", None, &["a"]), attribute("x", None, &["y"]), attribute("groups", None, &["b", "a"])];
     assert_eq!(groups(None, None, &sent), complete(&["a", "b"]));
 }
 
@@ -124,7 +124,9 @@ fn a_prefix_picks_and_is_taken_off() {
 #[test]
 fn a_link_instead_of_groups_means_incomplete_and_never_none() {
     let link = attribute("http://schemas.microsoft.com/claims/groups.link", None, &["https://graph.windows.net/x"]);
-    assert!(matches!(groups(None, None, std::slice::from_ref(&link)), Groups::Incomplete { values, .. } if values.is_empty()));
+    assert!(
+        matches!(groups(None, None, std::slice::from_ref(&link)), Groups::Incomplete { values, .. } if values.is_empty())
+    );
     let sent = [link, attribute("groups", None, &["a"])];
     assert!(matches!(groups(None, None, &sent), Groups::Incomplete { values, .. } if values == ["a"]));
 }

@@ -34,7 +34,11 @@ fn element(
         node.lookup_namespace_uri(if prefix.is_empty() { None } else { Some(prefix) }).unwrap_or("").to_owned()
     };
     used.extend(
-        inclusive.iter().map(|p| if *p == "#default" { "" } else { p }).filter(|p| !in_scope(p).is_empty()).map(str::to_owned),
+        inclusive
+            .iter()
+            .map(|p| if *p == "#default" { "" } else { p })
+            .filter(|p| !in_scope(p).is_empty())
+            .map(str::to_owned),
     );
     used.sort();
     used.dedup();

@@ -514,7 +514,9 @@ pub fn signature_for(xml: &str, id: &str, sig: &Sig<'_>) -> (String, usize) {
     } else {
         format!("<ec:InclusiveNamespaces xmlns:ec=\"{EXCLUSIVE}\" PrefixList=\"{}\"/>", sig.inclusive.join(" "))
     };
-    let own = format!("<{p}Transform Algorithm=\"{ENVELOPED}\"/><{p}Transform Algorithm=\"{EXCLUSIVE}\">{list}</{p}Transform>");
+    let own = format!(
+        "<{p}Transform Algorithm=\"{ENVELOPED}\"/><{p}Transform Algorithm=\"{EXCLUSIVE}\">{list}</{p}Transform>"
+    );
     let transforms = sig.transforms.unwrap_or(&own);
     let own_uri = format!("#{id}");
     let uri = sig.uri.unwrap_or(&own_uri);

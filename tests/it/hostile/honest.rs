@@ -36,10 +36,7 @@ fn in_lines(text: &str, end: &str) -> String {
 pub const CASES: &[Case] = &[
     Case { name: "the assertion is signed", form: |f| f.signed(|_| {}) },
     Case { name: "the response is signed", form: |f| f.response_signed(|_| {}) },
-    Case {
-        name: "both are signed",
-        form: |f| both(&f.parts(), &Sig::default(), &Sig::default()),
-    },
+    Case { name: "both are signed", form: |f| both(&f.parts(), &Sig::default(), &Sig::default()) },
     Case {
         name: "both are signed, by two keys of a rollover",
         form: |f| both(&f.parts(), &Sig { who: Who::IdpNext, ..Sig::default() }, &Sig::default()),
@@ -91,20 +88,31 @@ pub const CASES: &[Case] = &[
             f.signed_by(&Sig { key_info: Some(key_info), ..Sig::default() })
         },
     },
-    Case { name: "the signature uses the default namespace", form: |f| f.signed_by(&Sig { prefix: "", ..Sig::default() }) },
+    Case {
+        name: "the signature uses the default namespace",
+        form: |f| f.signed_by(&Sig { prefix: "", ..Sig::default() }),
+    },
     Case {
         name: "canonicalization keeps comments, of which there are none",
         form: |f| {
             let c14n = "http://www.w3.org/2001/10/xml-exc-c14n#WithComments";
-            let transforms =
-                format!("<ds:Transform Algorithm=\"{ENVELOPED}\"/><ds:Transform Algorithm=\"{c14n}\"/>");
+            let transforms = format!("<ds:Transform Algorithm=\"{ENVELOPED}\"/><ds:Transform Algorithm=\"{c14n}\"/>");
             f.signed_by(&Sig { transforms: Some(&transforms), canonicalization: c14n, ..Sig::default() })
         },
     },
-    Case { name: "encrypted with AES-128-GCM", form: |f| f.encrypted(&Encryption { bulk: &gcm(128), ..Encryption::default() }) },
+    Case {
+        name: "encrypted with AES-128-GCM",
+        form: |f| f.encrypted(&Encryption { bulk: &gcm(128), ..Encryption::default() }),
+    },
     Case { name: "encrypted with AES-256-GCM", form: |f| f.encrypted(&Encryption::default()) },
-    Case { name: "encrypted with AES-128-CBC", form: |f| f.encrypted(&Encryption { bulk: &cbc(128), ..Encryption::default() }) },
-    Case { name: "encrypted with AES-192-CBC", form: |f| f.encrypted(&Encryption { bulk: &cbc(192), ..Encryption::default() }) },
+    Case {
+        name: "encrypted with AES-128-CBC",
+        form: |f| f.encrypted(&Encryption { bulk: &cbc(128), ..Encryption::default() }),
+    },
+    Case {
+        name: "encrypted with AES-192-CBC",
+        form: |f| f.encrypted(&Encryption { bulk: &cbc(192), ..Encryption::default() }),
+    },
     Case {
         name: "encrypted with AES-256-CBC, the key beside the data (Okta)",
         form: |f| f.encrypted(&Encryption { bulk: &cbc(256), beside: true, ..Encryption::default() }),
@@ -128,7 +136,8 @@ pub const CASES: &[Case] = &[
         name: "the response is signed, the assertion encrypted and not signed (Shibboleth)",
         form: |f| {
             let parts = f.parts();
-            let encrypted = f.encrypt(parts.assertion().as_bytes(), &Encryption { bulk: &gcm(128), ..Encryption::default() });
+            let encrypted =
+                f.encrypt(parts.assertion().as_bytes(), &Encryption { bulk: &gcm(128), ..Encryption::default() });
             form(&sign(&parts.response(&encrypted), RESPONSE_ID, &Sig::default()))
         },
     },
@@ -155,10 +164,7 @@ pub const CASES: &[Case] = &[
     Case { name: "as AD FS writes it", form: adfs },
     Case { name: "as Keycloak writes it", form: keycloak },
     Case { name: "as Google Workspace writes it", form: google },
-    Case {
-        name: "4,000 groups",
-        form: |f| f.signed(|p| p.attributes = many_groups(4000)),
-    },
+    Case { name: "4,000 groups", form: |f| f.signed(|p| p.attributes = many_groups(4000)) },
     Case {
         name: "4,000 groups, one attribute each",
         form: |f| {
@@ -220,10 +226,7 @@ pub const CASES: &[Case] = &[
             f.signed(|p| p.conditions = one("") + &one("<saml:Audience>https://other.example</saml:Audience>"))
         },
     },
-    Case {
-        name: "a condition for one use",
-        form: |f| f.signed(|p| p.conditions.push_str("<saml:OneTimeUse/>")),
-    },
+    Case { name: "a condition for one use", form: |f| f.signed(|p| p.conditions.push_str("<saml:OneTimeUse/>")) },
     Case {
         name: "a second confirmation that is not bearer's",
         form: |f| {
@@ -258,7 +261,9 @@ pub const CASES: &[Case] = &[
 pub fn many_groups(count: usize) -> String {
     let values: String =
         (0..count).map(|i| format!("<saml:AttributeValue>group-{i:04}</saml:AttributeValue>")).collect();
-    format!("<saml:AttributeStatement><saml:Attribute Name=\"groups\">{values}</saml:Attribute></saml:AttributeStatement>")
+    format!(
+        "<saml:AttributeStatement><saml:Attribute Name=\"groups\">{values}</saml:Attribute></saml:AttributeStatement>"
+    )
 }
 
 const XS: &str = "http://www.w3.org/2001/XMLSchema";
@@ -336,11 +341,11 @@ fn adfs(f: &Forge) -> String {
     let encrypted = encrypted
         .replace(&format!("<ds:KeyInfo xmlns:ds=\"{DS}\">"), &format!("<KeyInfo xmlns=\"{DS}\">"))
         .replace("</ds:KeyInfo>", "</KeyInfo>");
-    form(
-        &parts
-            .response(&encrypted)
-            .replacen(" Version=", " Consent=\"urn:oasis:names:tc:SAML:2.0:consent:unspecified\" Version=", 1),
-    )
+    form(&parts.response(&encrypted).replacen(
+        " Version=",
+        " Consent=\"urn:oasis:names:tc:SAML:2.0:consent:unspecified\" Version=",
+        1,
+    ))
 }
 
 /// The response signed with a key name only, one Attribute element per role, full paths for groups.
@@ -360,7 +365,11 @@ fn keycloak(f: &Forge) -> String {
             one("groups", "/engineering/payments")
         );
     });
-    let sig = Sig { key_info: Some("<ds:KeyInfo><ds:KeyName>abc</ds:KeyName></ds:KeyInfo>".to_owned()), prefix: "dsig", ..Sig::default() };
+    let sig = Sig {
+        key_info: Some("<ds:KeyInfo><ds:KeyName>abc</ds:KeyName></ds:KeyInfo>".to_owned()),
+        prefix: "dsig",
+        ..Sig::default()
+    };
     let sig = Sig { key_info: sig.key_info.map(|info| info.replace("ds:", "dsig:")), ..sig };
     form(&sign(&parts.response(&parts.assertion()), RESPONSE_ID, &sig))
 }
@@ -368,9 +377,8 @@ fn keycloak(f: &Forge) -> String {
 /// Only the response is signed; the entity ID has a query.
 fn google(f: &Forge) -> String {
     f.response_signed(|p| {
-        p.name_id =
-            "<saml:NameID Format=\"urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress\">asha</saml:NameID>"
-                .to_owned();
+        p.name_id = "<saml:NameID Format=\"urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress\">asha</saml:NameID>"
+            .to_owned();
         p.attributes = format!(
             "<saml:AttributeStatement><saml:Attribute Name=\"groups\"><saml:AttributeValue xmlns:xs=\"{XS}\" \
              xmlns:xsi=\"{XSI}\" xsi:type=\"xs:anyType\">engineering</saml:AttributeValue></saml:Attribute>\

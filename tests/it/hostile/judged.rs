@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use rolegate::identity::Groups;
 use rolegate::saml::metadata::IdpMetadata;
 use rolegate::signin::SignIn;
-use rolegate::signin::saml::{Attempt, AttributeMap, GroupSource, SamlError, Settings, VerifiedReply, judge_unsolicited};
+use rolegate::signin::saml::{
+    Attempt, AttributeMap, GroupSource, SamlError, Settings, VerifiedReply, judge_unsolicited,
+};
 
 use super::forge::{Forge, decryption_key};
 use super::{cases, honest};
@@ -87,7 +89,8 @@ fn every_hostile_reply_is_refused_for_its_true_cause() {
 fn a_reply_nobody_asked_for_needs_a_connector_that_takes_those() {
     let unasked = Forge::new(SP, ACS, None, now()).signed(|_| {});
     let mut settings = settings();
-    let code = |form: &str, settings: &Settings| judge_unsolicited(form.as_bytes(), settings, now()).unwrap_err().code();
+    let code =
+        |form: &str, settings: &Settings| judge_unsolicited(form.as_bytes(), settings, now()).unwrap_err().code();
     assert_eq!(code(&unasked, &settings), "unsolicited");
     settings.idp_initiated = true;
     assert!(judge_unsolicited(unasked.as_bytes(), &settings, now()).is_ok());
