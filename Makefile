@@ -15,7 +15,7 @@ test: setup ## Run every test, with real identity providers, a browser and the A
 lint: setup-build ## Check formatting, lints and documentation
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
-	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps
+	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items
 
 bench: setup-build ## Measure against the bare operations
 	cargo bench --locked

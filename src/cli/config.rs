@@ -18,7 +18,7 @@ pub struct ConfigArgs {
     /// Address and port to listen on
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
-    /// Address people open, such as https://aws.example.com
+    /// Address people open, such as `https://aws.example.com`
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
     /// Database, such as sqlite:/var/lib/rolegate/rolegate.db

@@ -1,6 +1,6 @@
 //! Rolegate as a SAML service provider: which replies are believed, and what is read from them.
 //!
-//! [`start`] sends somebody to the identity provider; [`SignIn::judge`] decides about the reply that comes back for it,
+//! [`start()`] sends somebody to the identity provider; [`SignIn::judge`] decides about the reply that comes back for it,
 //! and [`judge_unsolicited`] about one nobody here asked for. Both are pure: same evidence, settings and time, same
 //! answer. That a reply is used only once, by any replica, is for the caller to record: see
 //! [`VerifiedReply::replay_until`].
