@@ -240,7 +240,7 @@ impl Element {
     }
 
     fn write_with_slot(&self) -> Result<(Canonical, usize), WriteError> {
-        let mut writer = Writer { out: String::with_capacity(4096), scope: Vec::new(), declared: Vec::new() };
+        let mut writer = Writer { out: String::with_capacity(8192), scope: Vec::new(), declared: Vec::new() };
         let slot = writer.element(self)?;
         Ok((Canonical { xml: writer.out, declared: writer.declared }, slot))
     }
@@ -387,43 +387,54 @@ fn is_xml_name(text: &str) -> bool {
 }
 
 fn escape_text(out: &mut String, place: &'static str, text: &str) -> Result<(), WriteError> {
-    escape(out, place, text, |c| match c {
-        '&' => Some("&amp;"),
-        '<' => Some("&lt;"),
-        '>' => Some("&gt;"),
-        '\r' => Some("&#xD;"),
+    escape(out, place, text, |byte| match byte {
+        b'&' => Some("&amp;"),
+        b'<' => Some("&lt;"),
+        b'>' => Some("&gt;"),
+        b'\r' => Some("&#xD;"),
         _ => None,
     })
 }
 
 fn escape_attribute(out: &mut String, place: &'static str, text: &str) -> Result<(), WriteError> {
-    escape(out, place, text, |c| match c {
-        '&' => Some("&amp;"),
-        '<' => Some("&lt;"),
-        '"' => Some("&quot;"),
-        '\t' => Some("&#x9;"),
-        '\n' => Some("&#xA;"),
-        '\r' => Some("&#xD;"),
+    escape(out, place, text, |byte| match byte {
+        b'&' => Some("&amp;"),
+        b'<' => Some("&lt;"),
+        b'"' => Some("&quot;"),
+        b'\t' => Some("&#x9;"),
+        b'\n' => Some("&#xA;"),
+        b'\r' => Some("&#xD;"),
         _ => None,
     })
 }
 
-/// Copies `text`, replacing what must be replaced.
+/// Copies `text`, replacing what must be replaced, all of which is ASCII.
+#[inline]
 fn escape(
     out: &mut String,
     place: &'static str,
     text: &str,
-    replacement: impl Fn(char) -> Option<&'static str>,
+    replacement: impl Fn(u8) -> Option<&'static str>,
 ) -> Result<(), WriteError> {
     let mut copied = 0;
-    for (at, c) in text.char_indices() {
-        if matches!(c, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}') {
-            return Err(WriteError::ForbiddenCharacter { place, code: c.into() });
-        }
-        if let Some(replacement) = replacement(c) {
-            out.push_str(&text[copied..at]);
-            out.push_str(replacement);
-            copied = at + c.len_utf8();
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            // Nothing above `>` concerns us but the first byte of U+FFFE and U+FFFF.
+            0xEF if text[at..].starts_with(['\u{FFFE}', '\u{FFFF}']) => {
+                let code = text[at..].chars().next().map_or(0, u32::from);
+                return Err(WriteError::ForbiddenCharacter { place, code });
+            }
+            b'?'.. => {}
+            0..=0x08 | 0x0B | 0x0C | 0x0E..=0x1F => {
+                return Err(WriteError::ForbiddenCharacter { place, code: byte.into() });
+            }
+            _ => {
+                if let Some(replacement) = replacement(byte) {
+                    out.push_str(&text[copied..at]);
+                    out.push_str(replacement);
+                    copied = at + 1;
+                }
+            }
         }
     }
     out.push_str(&text[copied..]);
