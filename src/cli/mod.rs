@@ -12,6 +12,7 @@ use crate::sys::{SystemClock, SystemRng};
 
 pub mod audit;
 pub mod config;
+pub mod demo;
 pub mod sandbox;
 pub mod serve;
 
@@ -28,6 +29,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the whole product on this machine, with a sandbox in place of AWS: nothing to set up
+    Demo(demo::DemoArgs),
     /// Run the broker
     Serve(config::ConfigArgs),
     /// Run only the sandbox: a local AWS STS, console and identity provider for tests
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
+        Command::Demo(args) => demo::run(&args).await.map_err(Failure::from),
         Command::Serve(args) => serve::run(&args).await.map_err(Failure::from),
         Command::Sandbox(args) => sandbox::run(args).await.map_err(Failure::from),
         Command::Config(command) => return command.run().unwrap_or_else(|error| fail(&error)),
