@@ -1,7 +1,8 @@
 //! Minting the assertion for one permit, beside the one signature that is in it.
 //!
-//! `cargo bench --bench mint --features bench-aws-lc`. Criterion reports each operation; the ratios at the end come
-//! from batches that take turns, so that whatever else the machine does weighs on both sides alike.
+//! `cargo bench --bench mint`, and with `--features aws-lc` to sign by aws-lc and compare with it too. Criterion reports
+//! each operation; the ratios at the end come from batches that take turns, so that whatever else the machine does
+//! weighs on all sides alike.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and stops at what it did not expect")]
 
@@ -96,7 +97,7 @@ struct Bench {
     key: SigningKey,
     canned: Canned,
     openssl: PKey<Private>,
-    #[cfg(feature = "bench-aws-lc")]
+    #[cfg(feature = "aws-lc")]
     aws_lc: aws_lc_rs::rsa::KeyPair,
     permit: Permit,
 }
@@ -107,7 +108,7 @@ impl Bench {
         let der = key.private_key_der().unwrap();
         Self {
             openssl: PKey::private_key_from_pkcs8(&der).unwrap(),
-            #[cfg(feature = "bench-aws-lc")]
+            #[cfg(feature = "aws-lc")]
             aws_lc: aws_lc_rs::rsa::KeyPair::from_pkcs8(&der).unwrap(),
             permit: permit(),
             canned: Canned { certificate: key.certificate_base64().to_owned(), signature: key.sign(&MESSAGE).unwrap() },
@@ -133,7 +134,7 @@ impl Bench {
         black_box(signer.sign_oneshot_to_vec(black_box(&MESSAGE)).unwrap());
     }
 
-    #[cfg(feature = "bench-aws-lc")]
+    #[cfg(feature = "aws-lc")]
     fn aws_lc(&self) {
         let mut signature = vec![0; self.aws_lc.public_modulus_len()];
         let rng = aws_lc_rs::rand::SystemRandom::new();
@@ -159,7 +160,7 @@ fn fastest<const N: usize>(operations: [&dyn Fn(); N]) -> [Duration; N] {
 
 fn ratio(size: KeySize, bench: &Bench) {
     let bits = size.bits();
-    #[cfg(feature = "bench-aws-lc")]
+    #[cfg(feature = "aws-lc")]
     {
         let [mint, openssl, aws_lc] = fastest([&|| bench.mint(), &|| bench.openssl(), &|| bench.aws_lc()]);
         println!(
@@ -168,7 +169,7 @@ fn ratio(size: KeySize, bench: &Bench) {
             mint.as_secs_f64() / aws_lc.as_secs_f64(),
         );
     }
-    #[cfg(not(feature = "bench-aws-lc"))]
+    #[cfg(not(feature = "aws-lc"))]
     {
         let [mint, openssl] = fastest([&|| bench.mint(), &|| bench.openssl()]);
         println!("RSA-{bits}: mint {mint:?} = {:.3} x OpenSSL {openssl:?}", mint.as_secs_f64() / openssl.as_secs_f64());
@@ -182,7 +183,7 @@ fn minting(criterion: &mut Criterion) {
         group.bench_function("mint and sign", |b| b.iter(|| bench.mint()));
         group.bench_function("mint without signing", |b| b.iter(|| bench.mint_without_signing()));
         group.bench_function("bare signature, OpenSSL", |b| b.iter(|| bench.openssl()));
-        #[cfg(feature = "bench-aws-lc")]
+        #[cfg(feature = "aws-lc")]
         group.bench_function("bare signature, aws-lc", |b| b.iter(|| bench.aws_lc()));
         group.finish();
         // Without `--bench` each operation is only tried once.

@@ -15,6 +15,7 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{Id, PKey, PKeyRef, Private};
 use openssl::rsa::Rsa;
+#[cfg(any(test, not(feature = "aws-lc")))]
 use openssl::sign::Signer as OpensslSigner;
 use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectKeyIdentifier};
 use openssl::x509::{X509, X509Name, X509NameBuilder};
@@ -95,11 +96,17 @@ pub enum KeyError {
     Mismatch,
     #[error("the key `{id}` failed to sign")]
     Sign { id: String, source: ErrorStack },
+    #[cfg(feature = "aws-lc")]
+    #[error("aws-lc does not take the private key, or failed to sign with it")]
+    AwsLc,
 }
 
 /// An RSA private key and its self-signed certificate. `Debug` shows the id only.
 pub struct SigningKey {
     key: PKey<Private>,
+    /// Signs RSA-3072 and RSA-4096 more than twice as fast as OpenSSL 3.0, and the same bytes.
+    #[cfg(feature = "aws-lc")]
+    fast: aws_lc_rs::rsa::KeyPair,
     certificate: Vec<u8>,
     certificate_base64: String,
     id: String,
@@ -145,7 +152,14 @@ impl SigningKey {
     fn assemble(key: PKey<Private>, certificate: Vec<u8>) -> Result<Self, KeyError> {
         let id = hex(&openssl::sha::sha256(&certificate)[..8]);
         let certificate_base64 = STANDARD.encode(&certificate);
-        let key = Self { key, certificate, certificate_base64, id };
+        let key = Self {
+            #[cfg(feature = "aws-lc")]
+            fast: aws_lc_key(&key)?,
+            key,
+            certificate,
+            certificate_base64,
+            id,
+        };
         // OpenSSL prepares a private key at its first use, which takes as long as several signatures.
         key.sign(b"")?;
         Ok(key)
@@ -187,6 +201,21 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError::Sign`] when OpenSSL fails.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        #[cfg(feature = "aws-lc")]
+        {
+            let mut signature = vec![0; self.fast.public_modulus_len()];
+            let rng = aws_lc_rs::rand::SystemRandom::new();
+            self.fast
+                .sign(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &rng, message, &mut signature)
+                .map_err(|_| KeyError::AwsLc)?;
+            Ok(signature)
+        }
+        #[cfg(not(feature = "aws-lc"))]
+        self.sign_by_openssl(message)
+    }
+
+    #[cfg(any(test, not(feature = "aws-lc")))]
+    fn sign_by_openssl(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         OpensslSigner::new(MessageDigest::sha256(), &self.key)
             .and_then(|mut signer| signer.sign_oneshot_to_vec(message))
             .map_err(|source| KeyError::Sign { id: self.id.clone(), source })
@@ -197,6 +226,12 @@ impl SigningKey {
     pub fn private_key(&self) -> &PKeyRef<Private> {
         &self.key
     }
+}
+
+#[cfg(feature = "aws-lc")]
+fn aws_lc_key(key: &PKeyRef<Private>) -> Result<aws_lc_rs::rsa::KeyPair, KeyError> {
+    let der = key.private_key_to_pkcs8().map(Zeroizing::new).map_err(KeyError::PrivateKey)?;
+    aws_lc_rs::rsa::KeyPair::from_pkcs8(&der).map_err(|_| KeyError::AwsLc)
 }
 
 fn self_signed(

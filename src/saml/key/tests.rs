@@ -89,3 +89,9 @@ fn key_sizes_are_three() {
         assert!(text.parse::<KeySize>().is_err(), "{text}");
     }
 }
+
+#[test]
+fn whichever_library_signs_the_signature_is_the_same() {
+    let key = key();
+    assert_eq!(key.sign(b"message").unwrap(), key.sign_by_openssl(b"message").unwrap());
+}
