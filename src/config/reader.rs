@@ -80,7 +80,8 @@ impl Reader {
     /// A list: an array in the file; in a variable or a flag, items with commas between them.
     pub fn list<T>(&mut self, setting: &'static Setting, parse: impl Fn(&str) -> Result<T, Advice>) -> Vec<T> {
         let Some(Typed { value, origin, .. }) = self.raw.values.remove(setting.key) else {
-            self.show(setting.key, ShownValue::List(Vec::new()), Origin::Default);
+            let (Unset::Nothing(words) | Unset::Computed(words) | Unset::Default(words)) = setting.unset;
+            self.show(setting.key, ShownValue::List(Vec::new()), Origin::Computed(words));
             return Vec::new();
         };
         let items = match value {

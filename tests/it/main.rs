@@ -6,6 +6,7 @@
 mod broker;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod browser_client;
+mod config;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod hostile;
 mod issuance;
