@@ -12,6 +12,7 @@ mod hostile;
 mod issuance;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod peers;
+mod sandbox;
 mod sign_in;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod tools;
