@@ -1,9 +1,15 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
+use proptest::prelude::*;
 
 use super::*;
 use crate::aws::SessionDuration;
+use crate::catalog::arbitrary::{self, consistent};
 use crate::catalog::toml::parse_text;
-use crate::catalog::{Catalog, RoleId};
+use crate::catalog::{
+    AccountSelector, Attribute, Catalog, Grant, Pattern, Role, RoleId, RoleSelector, TagSelector, Tags,
+};
 use crate::identity::{Attributes, Authentication, Groups, NameIdQualifiers, SubjectId, VerifiedIdentity};
 
 const CATALOG: &str = r#"
@@ -251,4 +257,256 @@ fn an_explanation_says_why_and_why_not() {
     insta::assert_snapshot!("explain_no", text(Some("444455556666/Admin")));
     assert!(text(Some("111122223333/Admin")).contains("no role Admin in this account"));
     insta::assert_snapshot!("explain_no_such_account", text(Some("999999999999/Admin")));
+}
+
+/// What a decision comes to: for each role the longest session and the rules that give it.
+type Outcome = BTreeMap<RoleId, (SessionDuration, BTreeSet<String>)>;
+
+fn outcome(decision: &Decision) -> Outcome {
+    decision
+        .roles()
+        .map(|access| {
+            let rules = access.reasons().iter().map(|reason| reason.rule.id.to_string()).collect();
+            (access.id(), (access.max_session(), rules))
+        })
+        .collect()
+}
+
+/// The rules read literally: every rule, condition, value, grant and role, one after the other.
+fn reference(catalog: &Catalog, identity: &VerifiedIdentity) -> Outcome {
+    let mut outcome = Outcome::new();
+    if !catalog.connector(&identity.subject.connector).is_some_and(|connector| connector.enabled) {
+        return outcome;
+    }
+    for rule in catalog.rules() {
+        let holds = |attribute: &Attribute, patterns: &[Pattern]| {
+            attribute.values(identity).any(|value| patterns.iter().any(|pattern| plainly_matches(pattern, value)))
+        };
+        if !rule.when.iter().all(|(attribute, any)| holds(attribute, any.patterns())) {
+            continue;
+        }
+        for role in catalog.roles() {
+            if !rule.grants.iter().any(|grant| plainly_gives(catalog, rule, grant, role, identity)) {
+                continue;
+            }
+            let limit = role.max_session.min(rule.max_session.unwrap_or(SessionDuration::MAX));
+            let (longest, rules) = outcome.entry(role.id()).or_insert((limit, BTreeSet::new()));
+            *longest = limit.max(*longest);
+            rules.insert(rule.id.to_string());
+        }
+    }
+    outcome
+}
+
+fn plainly_matches(pattern: &Pattern, value: &str) -> bool {
+    match pattern {
+        Pattern::Exact(text) => text == value,
+        Pattern::Glob(glob) => {
+            let (glob, value): (Vec<char>, Vec<char>) = (glob.as_str().chars().collect(), value.chars().collect());
+            globs(&glob, &value)
+        }
+        Pattern::Matches(expression) => {
+            let whole = regex::Regex::new(&format!("^(?:{})$", expression.as_str())).unwrap();
+            whole.is_match(value)
+        }
+    }
+}
+
+fn globs(glob: &[char], value: &[char]) -> bool {
+    match (glob, value) {
+        ([], []) => true,
+        (['*', rest @ ..], _) => globs(rest, value) || (!value.is_empty() && globs(glob, &value[1..])),
+        (['?', glob @ ..], [_, value @ ..]) => globs(glob, value),
+        ([one, glob @ ..], [other, value @ ..]) => one == other && globs(glob, value),
+        _ => false,
+    }
+}
+
+fn plainly_gives(
+    catalog: &Catalog,
+    rule: &crate::catalog::Rule,
+    grant: &Grant,
+    role: &Role,
+    identity: &VerifiedIdentity,
+) -> bool {
+    let tagged = |tags: &Tags, wanted: &TagSelector| {
+        wanted.iter().all(|(key, values)| values.iter().any(|value| tags.get(key) == Some(value)))
+    };
+    let account = catalog.account(role.account).unwrap();
+    let fits = |account_text: Option<&str>, role_text: Option<&str>| {
+        let account_fits = match (&grant.account, account_text) {
+            (AccountSelector::Any, _) => true,
+            (AccountSelector::Ids(ids), _) => ids.contains(&role.account),
+            (AccountSelector::Captured(_), text) => text == Some(role.account.as_str()),
+        };
+        let role_fits = match (&grant.role, role_text) {
+            (RoleSelector::Any, _) => true,
+            (RoleSelector::Names(names), _) => names.contains(&role.name),
+            (RoleSelector::Captured(_), text) => text == Some(role.name.as_str()),
+        };
+        account_fits && role_fits
+    };
+    let filled = |value: &str, expression: &str| {
+        let whole = regex::Regex::new(&format!("^(?:{expression})$")).unwrap();
+        let Some(captured) = whole.captures(value) else { return false };
+        let fill = |template: &str| {
+            let mut text = template.to_owned();
+            for name in whole.capture_names().flatten() {
+                if let Some(part) = captured.name(name) {
+                    text = text.replace(&format!("{{{name}}}"), part.as_str());
+                }
+            }
+            (!text.contains('{')).then_some(text)
+        };
+        let account = match &grant.account {
+            AccountSelector::Captured(template) => fill(&template.to_string()),
+            _ => Some(String::new()),
+        };
+        let role = match &grant.role {
+            RoleSelector::Captured(template) => fill(&template.to_string()),
+            _ => Some(String::new()),
+        };
+        account.is_some() && role.is_some() && fits(account.as_deref(), role.as_deref())
+    };
+    let selected = if grant.captures().is_empty() {
+        fits(None, None)
+    } else {
+        rule.when.iter().any(|(attribute, any)| {
+            any.patterns().iter().any(|pattern| match pattern {
+                Pattern::Matches(expression) => {
+                    attribute.values(identity).any(|value| filled(value, expression.as_str()))
+                }
+                _ => false,
+            })
+        })
+    };
+    selected && tagged(&account.tags, &grant.account_tags) && tagged(&role.tags, &grant.role_tags)
+}
+
+/// Whether `less` gives no role that `more` does not, and none for longer.
+fn within(less: &Outcome, more: &Outcome) -> bool {
+    less.iter().all(|(role, (longest, rules))| {
+        more.get(role).is_some_and(|(also, more_rules)| longest <= also && rules.is_subset(more_rules))
+    })
+}
+
+fn decide(catalog: &Catalog, person: &VerifiedIdentity) -> Outcome {
+    outcome(&Policy::compile(catalog.clone()).decide(person))
+}
+
+fn regroup(person: &VerifiedIdentity, change: impl FnOnce(&mut Vec<String>)) -> VerifiedIdentity {
+    let mut person = person.clone();
+    match &mut person.groups {
+        Groups::Complete { values } | Groups::Incomplete { values, .. } => change(values),
+    }
+    person
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn a_decision_is_what_the_rules_literally_say(catalog in arbitrary::catalog(), person in arbitrary::person()) {
+        prop_assert_eq!(decide(&catalog, &person), reference(&catalog, &person));
+    }
+
+    #[test]
+    fn an_explanation_agrees_with_the_decision(catalog in arbitrary::catalog(), person in arbitrary::person()) {
+        let policy = Policy::compile(catalog.clone());
+        let outcome = outcome(&policy.decide(&person));
+        let explanation = explain(&policy, &person, None);
+        let explained: BTreeMap<RoleId, SessionDuration> =
+            explanation.permitted.iter().map(|one| (one.role.clone(), one.max_session)).collect();
+        prop_assert_eq!(explained, outcome.iter().map(|(role, (max, _))| (role.clone(), *max)).collect());
+        if explanation.refused.is_none() {
+            for rule in &explanation.rules {
+                prop_assert_eq!(rule.matches, rule.conditions.iter().all(|one| one.met_by.is_some()), "{:?}", rule);
+            }
+        }
+        for role in catalog.roles() {
+            let about = explain(&policy, &person, Some(&role.id()));
+            let granting: BTreeSet<String> = about
+                .rules
+                .iter()
+                .filter(|rule| rule.asked == Some(Bearing::Grants))
+                .map(|rule| rule.rule.clone())
+                .collect();
+            prop_assert_eq!(about.permitted(), outcome.contains_key(&role.id()));
+            prop_assert_eq!(granting, outcome.get(&role.id()).map(|(_, rules)| rules.clone()).unwrap_or_default());
+        }
+    }
+
+    #[test]
+    fn losing_a_group_never_gains_a_role(
+        catalog in arbitrary::catalog(), person in arbitrary::person(), which in any::<prop::sample::Index>()
+    ) {
+        let fewer = regroup(&person, |groups| {
+            if !groups.is_empty() {
+                groups.remove(which.index(groups.len()));
+            }
+        });
+        prop_assert!(within(&decide(&catalog, &fewer), &decide(&catalog, &person)));
+    }
+
+    #[test]
+    fn removing_a_rule_or_a_role_never_gains_a_role(
+        catalog in arbitrary::catalog(), person in arbitrary::person(), which in any::<prop::sample::Index>()
+    ) {
+        let before = decide(&catalog, &person);
+        let mut without_rule = catalog.clone().into_parts();
+        if !without_rule.rules.is_empty() {
+            without_rule.rules.remove(which.index(without_rule.rules.len()));
+        }
+        prop_assert!(within(&decide(&consistent(without_rule), &person), &before));
+        let mut without_role = catalog.into_parts();
+        if !without_role.roles.is_empty() {
+            without_role.roles.remove(which.index(without_role.roles.len()));
+        }
+        prop_assert!(within(&decide(&consistent(without_role), &person), &before));
+    }
+
+    #[test]
+    fn the_order_of_groups_is_irrelevant_and_so_is_repetition(
+        catalog in arbitrary::catalog(), person in arbitrary::person()
+    ) {
+        let policy = Policy::compile(catalog);
+        let other = regroup(&person, |groups| {
+            groups.reverse();
+            groups.extend(groups.clone());
+        });
+        let (one, two) = (policy.decide(&person), policy.decide(&other));
+        prop_assert_eq!(outcome(&one), outcome(&two));
+        for (one, two) in one.roles().zip(two.roles()) {
+            prop_assert_eq!(one.reasons(), two.reasons());
+            prop_assert_eq!(&one.rule().id, &two.rule().id);
+        }
+    }
+
+    #[test]
+    fn no_permit_exceeds_any_bound(
+        catalog in arbitrary::catalog(),
+        person in arbitrary::person(),
+        asked in proptest::option::of(900_u32..=43_200),
+        left in proptest::option::of(-100_i64..50_000),
+    ) {
+        let person = left.map_or(person.clone(), |left| session_ends_in(person, left));
+        let policy = Policy::compile(catalog.clone());
+        let allowed = reference(&catalog, &person);
+        let asked = asked.map(|seconds| SessionDuration::from_secs(seconds).unwrap());
+        for role in catalog.roles() {
+            match policy.permit(&person, role.account, &role.name, asked, now()) {
+                Ok(permit) => {
+                    let (longest, rules) = &allowed[&role.id()];
+                    prop_assert!(permit.duration() <= *longest);
+                    prop_assert!(permit.duration() <= role.max_session);
+                    prop_assert!(permit.duration() <= asked.unwrap_or(role.default_session()));
+                    prop_assert!(left.is_none_or(|left| i64::from(permit.duration().as_secs()) <= left));
+                    prop_assert!(rules.contains(permit.rule()));
+                    prop_assert_eq!(permit.role().role(), &role.name);
+                }
+                Err(Denied::IdpSessionEnding { .. }) => prop_assert!(left.is_some_and(|left| left < 900)),
+                Err(_) => prop_assert!(!allowed.contains_key(&role.id())),
+            }
+        }
+    }
 }

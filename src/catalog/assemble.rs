@@ -369,21 +369,8 @@ fn check_rule(findings: &mut Findings, rule: &Rule, known: &Known<'_>) {
 
 fn check_grant(findings: &mut Findings, at: usize, grant: &Grant, rule: &Rule, known: &Known<'_>) {
     let captures = grant.captures();
-    if !captures.is_empty() && rule.capturing_condition(&captures).is_none() {
-        let offered: BTreeSet<&str> = rule.when.values().flat_map(super::AnyOf::captures).collect();
-        let missing: Vec<&str> = captures.iter().filter(|name| !offered.contains(*name)).copied().collect();
-        let message = if let Some(name) = missing.first() {
-            let offer = if offered.is_empty() {
-                "no condition captures anything".to_owned()
-            } else {
-                format!("the conditions capture {}", offered.iter().copied().collect::<Vec<_>>().join(", "))
-            };
-            format!("{{{name}}} is not captured; {offer}; write {{ matches = \"…(?<{name}>…)…\" }}")
-        } else {
-            "what this grant is filled from must be captured by one condition, and by every expression in its list"
-                .to_owned()
-        };
-        findings.add_about_all("when", format!("grant[{at}]"), message);
+    if !captures.is_empty() {
+        check_captures(findings, at, &captures, rule);
     }
     let mut known_ids = Vec::new();
     if let AccountSelector::Ids(ids) = &grant.account {
@@ -424,5 +411,35 @@ fn check_grant(findings: &mut Findings, at: usize, grant: &Grant, rule: &Rule, k
         for id in known_ids.iter().filter(|id| !has_one(id)) {
             findings.add(format!("grant[{at}].account"), format!("account {id} has none of the roles named here"));
         }
+    }
+}
+
+/// What a grant is filled from comes from one condition, whichever of its patterns matches, and from no other.
+fn check_captures(findings: &mut Findings, at: usize, captures: &BTreeSet<&str>, rule: &Rule) {
+    let key = format!("grant[{at}]");
+    let offered: BTreeSet<&str> = rule.when.values().flat_map(super::AnyOf::captures).collect();
+    let offer = || match offered.len() {
+        0 => "no condition captures anything".to_owned(),
+        _ => format!("the conditions capture {}", offered.iter().copied().collect::<Vec<_>>().join(", ")),
+    };
+    if let Some(name) = captures.iter().find(|name| !offered.contains(*name)) {
+        let message = format!("{{{name}}} is not captured; {}; write {{ matches = \"…(?<{name}>…)…\" }}", offer());
+        return findings.add_about_all("when", key, message);
+    }
+    for name in captures {
+        let capturing: Vec<&str> =
+            rule.when.iter().filter(|(_, any)| any.captures().contains(name)).map(|(a, _)| a.as_str()).collect();
+        if capturing.len() > 1 {
+            let message = format!(
+                "{{{name}}} is captured by the conditions on {}; which one is meant? give the others another name",
+                capturing.join(" and ")
+            );
+            return findings.add_about_all("when", key, message);
+        }
+    }
+    if rule.capturing_condition(captures).is_none() {
+        let message =
+            "what fills one grant has to be captured by one condition, and by every pattern in its list".to_owned();
+        findings.add_about_all("when", key, message);
     }
 }

@@ -5,6 +5,8 @@
 //! together: every role is in an account, every rule names things that are there. It is never changed, only replaced;
 //! [`diff`] says what a replacement changes.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 mod assemble;
 pub mod connector;
 pub mod diff;
@@ -12,6 +14,8 @@ pub mod export;
 mod pattern;
 mod role;
 mod rule;
+#[cfg(test)]
+mod tests;
 pub mod toml;
 
 use std::collections::BTreeMap;

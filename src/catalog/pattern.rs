@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 /// Longer patterns are refused: nobody can review them.
 const MAX_LEN: usize = 1_000;
 
-/// A bound on one compiled pattern. Matching takes time in proportion to pattern and value, never more.
-const SIZE_LIMIT: usize = 2 << 20;
+/// A bound on one compiled pattern, in bytes: room for `[\w+=,.@-]{1,64}`, whose `\w` is all of Unicode. Matching takes time in proportion to pattern and value, never more.
+const SIZE_LIMIT: usize = 6 << 20;
 
 /// One way a value can match. Always the whole value, always case-sensitive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

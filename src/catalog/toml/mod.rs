@@ -344,13 +344,11 @@ fn read_metadata(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> MetadataSource {
     if let Some(item) = keys.get("metadata_url") {
         return item.parsed().map_or_else(nothing, MetadataSource::Url);
     }
-    match keys.required("metadata_file", "metadata_file = \"okta.xml\" or metadata_url = \"https://…\"") {
-        Some(_) => nothing(),
-        None => keys
-            .get("metadata_xml")
-            .and_then(|item| item.filled_text().map(|xml| read_metadata_xml(&item, xml)))
-            .unwrap_or_else(nothing),
+    if let Some(item) = keys.get("metadata_xml") {
+        return item.filled_text().map_or_else(nothing, |xml| read_metadata_xml(&item, xml));
     }
+    keys.required("metadata_file", "metadata_file = \"okta.xml\" or metadata_url = \"https://…\"");
+    nothing()
 }
 
 fn read_metadata_xml(item: &Item<'_, '_>, xml: String) -> MetadataSource {

@@ -1,0 +1,264 @@
+//! Catalogs and people for property tests: from small vocabularies, so that they have to do with each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::aws::{Partition, SessionDuration};
+use crate::identity::{Attributes, Authentication, Groups, NameIdQualifiers, SubjectId, VerifiedIdentity};
+
+const ACCOUNTS: [&str; 3] = ["111122223333", "444455556666", "777788889999"];
+const ROLES: [&str; 4] = ["Read", "Write", "team/Read", "team/Admin"];
+const CONNECTORS: [&str; 2] = ["okta", "entra"];
+const VALUES: [&str; 10] = [
+    "a",
+    "b",
+    "ab",
+    "abc",
+    "A",
+    "aws-111122223333-Read",
+    "aws-444455556666-Write",
+    "aws-777788889999-Admin",
+    "team-Admin",
+    "x\ny",
+];
+const GLOBS: [&str; 7] = ["a*", "*b", "?b", "*", "aws-*-Read", "x?y", "a*c"];
+const EXPRESSIONS: [&str; 7] = [
+    r"aws-(?<account>\d{12})-(?<role>\w+)",
+    r"team-(?<role>.*)",
+    r"(?<role>[A-Z][a-z]+)-(?<account>\d+)|aws-(?<account2>\d+)-(?<role2>.*)",
+    "(?i)AB?",
+    "[ab]+",
+    "a|ab",
+    "(?s).*",
+];
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+/// Text of any kind that is not blank.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("plain".to_owned()),
+        Just("'''\"\"\" \\ \t\r\n{x} # ]".to_owned()),
+        any::<String>().prop_filter("blank", |text| !text.trim().is_empty()),
+    ]
+}
+
+fn duration() -> impl Strategy<Value = SessionDuration> {
+    (900_u32..=43_200).prop_map(|seconds| SessionDuration::from_secs(seconds).unwrap())
+}
+
+fn tags() -> impl Strategy<Value = Tags> {
+    btree_map(select(vec!["env", "level", "a.b c"]), select(vec!["prod", "test", "\"q\""]), 0..3)
+        .prop_map(|tags| tags.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+}
+
+fn attribute() -> impl Strategy<Value = Attribute> {
+    select(vec!["groups", "groups", "connector", "email", "name", "subject", "department"]).prop_map(parsed)
+}
+
+fn pattern() -> impl Strategy<Value = Pattern> {
+    prop_oneof![
+        4 => select(VALUES.as_slice()).prop_map(|text| Pattern::Exact(text.into())),
+        1 => select(CONNECTORS.as_slice()).prop_map(|text| Pattern::Exact(text.into())),
+        2 => select(GLOBS.as_slice()).prop_map(|text| Pattern::Glob(Glob::new(text).unwrap())),
+        3 => select(EXPRESSIONS.as_slice()).prop_map(|text| Pattern::Matches(Expression::new(text).unwrap())),
+    ]
+}
+
+fn tag_selector() -> impl Strategy<Value = TagSelector> {
+    btree_map(select(vec!["env", "level"]), btree_set(select(vec!["prod", "test"]), 1..3), 0..2).prop_map(|tags| {
+        tags.into_iter()
+            .map(|(key, values)| (key.to_owned(), values.into_iter().map(str::to_owned).collect::<BTreeSet<_>>()))
+            .collect()
+    })
+}
+
+fn grant() -> impl Strategy<Value = Grant> {
+    let account = prop_oneof![
+        Just(AccountSelector::Any),
+        btree_set(select(ACCOUNTS.as_slice()), 1..3)
+            .prop_map(|ids| AccountSelector::Ids(ids.into_iter().map(parsed).collect())),
+        Just(AccountSelector::Captured(parsed("{account}"))),
+    ];
+    let role = prop_oneof![
+        Just(RoleSelector::Any),
+        btree_set(select(ROLES.as_slice()), 1..3)
+            .prop_map(|names| RoleSelector::Names(names.into_iter().map(parsed).collect())),
+        select(vec!["{role}", "team/{role}"]).prop_map(|template| RoleSelector::Captured(parsed(template))),
+    ];
+    (account, tag_selector(), role, tag_selector()).prop_map(|(account, account_tags, role, role_tags)| Grant {
+        account,
+        account_tags,
+        role,
+        role_tags,
+    })
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    let conditions = btree_map(attribute(), vec(pattern(), 1..3).prop_map(|p| AnyOf::new(p).unwrap()), 1..3);
+    (0..20_u8, option::of(text()), conditions, vec(grant(), 1..4), option::of(duration())).prop_map(
+        |(id, description, when, grants, max_session)| Rule {
+            id: parsed(&format!("rule-{id}")),
+            description,
+            when,
+            grants,
+            max_session,
+        },
+    )
+}
+
+fn connector() -> impl Strategy<Value = Connector> {
+    let metadata = prop_oneof![
+        Just(MetadataSource::Url(parsed("https://idp.example/metadata?x=%20"))),
+        Just(MetadataSource::Inline(super::tests::METADATA.to_owned())),
+    ];
+    let groups = option::of(
+        (text(), option::of(text()), option::of(text())).prop_map(|(attribute, delimiter, prefix)| GroupSource {
+            attribute,
+            delimiter,
+            prefix,
+        }),
+    );
+    let attributes = (option::of(text()), option::of(text()), option::of(text()), groups, text(), any::<bool>())
+        .prop_map(|(subject, email, name, groups, department, friendly_names)| AttributeMap {
+            subject,
+            email,
+            name,
+            groups,
+            extra: BTreeMap::from([(parsed("department"), department)]),
+            friendly_names,
+        });
+    let authn = option::of(
+        (select(AuthnComparison::ALL.as_slice()), vec(text(), 1..3))
+            .prop_map(|(comparison, classes)| RequestedAuthnContext { comparison, classes }),
+    );
+    let saml = (metadata, option::of(text()), attributes, any::<[bool; 5]>(), 0..=600_u32, authn).prop_map(
+        |(metadata, entity_id, attributes, [a, b, c, d, e], skew, authn_context)| SamlConnector {
+            metadata,
+            idp_entity_id: None,
+            sp_entity_id: entity_id,
+            attributes,
+            idp_initiated: a,
+            sign_requests: b,
+            encrypt_assertions: c,
+            force_authn: d,
+            allow_sha1: e,
+            clock_skew: ClockSkew::from_secs(skew).unwrap(),
+            name_id_format: a.then(|| "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent".to_owned()),
+            authn_context,
+        },
+    );
+    let limit = || option::of((60_u64..100_000).prop_map(Duration::from_secs));
+    (select(CONNECTORS.as_slice()), text(), prop::bool::weighted(0.8), saml, limit(), limit()).prop_map(
+        |(id, name, enabled, saml, idle, absolute)| Connector {
+            id: parsed(id),
+            name,
+            enabled,
+            kind: ConnectorKind::Saml(Box::new(saml)),
+            session: SessionLimits { idle, absolute },
+        },
+    )
+}
+
+fn account() -> impl Strategy<Value = Account> {
+    let region = select(vec!["eu-west-1", "cn-north-1", "us-gov-west-1"]);
+    (select(ACCOUNTS.as_slice()), text(), tags(), select(Partition::ALL.as_slice()), any::<bool>(), option::of(region))
+        .prop_map(|(id, name, tags, partition, usual, region)| Account {
+            id: parsed(id),
+            name,
+            tags,
+            partition,
+            saml_provider: parsed(if usual { DEFAULT_SAML_PROVIDER } else { "other" }),
+            region: region.map(parsed).filter(|region| partition.has_region(region)),
+        })
+}
+
+fn role() -> impl Strategy<Value = Role> {
+    let session_tags = btree_map(
+        select(vec!["Department", "Cost Center", "x:y/z"]).prop_map(parsed::<TagKey>),
+        prop_oneof![
+            Just(TagSource::Attribute(Attribute::Email)),
+            Just(TagSource::Attribute(parsed("department"))),
+            Just(TagSource::Value("4 2".into())),
+        ],
+        0..3,
+    );
+    let key = (select(ACCOUNTS.as_slice()), select(ROLES.as_slice()));
+    (key, option::of(text()), tags(), duration(), option::of(duration()), any::<bool>(), session_tags).prop_map(
+        |((account, name), description, tags, max_session, default_session, far, session_tags)| Role {
+            account: parsed(account),
+            name: parsed(name),
+            description,
+            tags,
+            max_session,
+            default_session: default_session.map(|default| default.min(max_session)),
+            destination: far.then(|| parsed("https://console.aws.amazon.com/s3/home?region=eu-west-1#x")),
+            region: None,
+            session_tags,
+        },
+    )
+}
+
+fn support() -> impl Strategy<Value = Support> {
+    let contact = option::of(select(vec!["help@corp.example", "https://corp.example/help?a=b"]).prop_map(parsed));
+    (option::of(text()), contact).prop_map(|(text, contact)| Support { text, contact })
+}
+
+/// What holds together of these parts: entries that do not fit are taken out until the rest does.
+pub(crate) fn consistent(mut parts: Parts) -> Catalog {
+    loop {
+        let Err(found) = Catalog::assemble(parts.clone()) else { return Catalog::assemble(parts).unwrap() };
+        let mut misfits: Vec<(Section, usize)> = found.0.iter().map(|one| (one.section, one.index)).collect();
+        misfits.sort_unstable();
+        misfits.dedup();
+        for (section, index) in misfits.into_iter().rev() {
+            match section {
+                Section::Connector => drop(parts.connectors.remove(index)),
+                Section::Account => drop(parts.accounts.remove(index)),
+                Section::Role => drop(parts.roles.remove(index)),
+                Section::Rule => drop(parts.rules.remove(index)),
+            }
+        }
+    }
+}
+
+pub(crate) fn catalog() -> impl Strategy<Value = Catalog> {
+    (vec(connector(), 1..4), vec(account(), 1..6), vec(role(), 0..12), vec(rule(), 0..10), support()).prop_map(
+        |(connectors, accounts, roles, rules, support)| {
+            consistent(Parts { connectors, accounts, roles, rules, support })
+        },
+    )
+}
+
+pub(crate) fn person() -> impl Strategy<Value = VerifiedIdentity> {
+    let values = || vec(select(VALUES.as_slice()).prop_map(str::to_owned), 0..6);
+    let one = || option::of(select(VALUES.as_slice()).prop_map(str::to_owned));
+    (select(CONNECTORS.as_slice()), values(), values(), one(), one(), any::<bool>()).prop_map(
+        |(connector, groups, departments, name, email, complete)| VerifiedIdentity {
+            subject: SubjectId { connector: parsed(connector), value: "a".into() },
+            qualifiers: NameIdQualifiers::default(),
+            name,
+            email,
+            groups: if complete {
+                Groups::Complete { values: groups }
+            } else {
+                Groups::Incomplete { values: groups, reason: "overage".into() }
+            },
+            attributes: Attributes(BTreeMap::from([("department".to_owned(), departments)])),
+            authentication: Authentication {
+                instant: jiff::Timestamp::UNIX_EPOCH,
+                context_class: None,
+                session_index: None,
+                session_not_on_or_after: None,
+            },
+        },
+    )
+}
