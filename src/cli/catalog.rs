@@ -1,0 +1,257 @@
+//! `rolegate catalog`: bring the catalog in from reviewed files, and take it out again.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::audit::{Chain, Event, Kind};
+use crate::catalog::diff::{Changes, Diff, diff};
+use crate::catalog::export::export;
+use crate::catalog::toml::{Loaded, Mistakes, read_files};
+use crate::catalog::{Catalog, toml};
+use crate::store::catalog::{Revision, load, replace};
+use crate::store::{Store, StoreError, audit};
+
+#[derive(Debug, Args)]
+pub struct CatalogArgs {
+    #[command(subcommand)]
+    pub command: CatalogCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CatalogCommand {
+    /// Report every mistake in catalog files, with file, line and what to write; needs no database
+    Check {
+        /// Files that together are the catalog
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Make these files the catalog: all of it, in one step
+    Apply {
+        /// Files that together are the catalog; what they leave out is removed
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Print what would change and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print the catalog as a file that applies to no change
+    Export {
+        /// Write to a file instead of standard output
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// Why the command did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogCommandError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{path} cannot be written")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("the output could not be written")]
+    Output(#[from] io::Error),
+}
+
+/// Runs what needs no database; `None` for what does.
+#[must_use]
+pub fn run_without_store(args: &CatalogArgs, now: Timestamp) -> Option<Result<ExitCode, CatalogCommandError>> {
+    match &args.command {
+        CatalogCommand::Check { files } => Some(check(files, now).map_err(CatalogCommandError::Output)),
+        CatalogCommand::Apply { .. } | CatalogCommand::Export { .. } => None,
+    }
+}
+
+/// # Errors
+/// The database refuses, or the output cannot be written. Mistakes in files are printed, and end in failure.
+pub async fn run(
+    args: &CatalogArgs,
+    store: &Store,
+    chain: &Chain,
+    now: Timestamp,
+) -> Result<ExitCode, CatalogCommandError> {
+    match &args.command {
+        CatalogCommand::Check { files } => Ok(check(files, now)?),
+        CatalogCommand::Apply { files, dry_run } => {
+            let Some(catalog) = read(files, now)? else { return Ok(ExitCode::FAILURE) };
+            if *dry_run {
+                let (revision, current) = store.catalog().await?;
+                writeln!(io::stdout().lock(), "{}", diff(&current, &catalog))?;
+                writeln!(io::stderr().lock(), "Nothing was changed; the catalog is at revision {revision}.")?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            let applied = apply(store, chain, &catalog, files, now).await?;
+            writeln!(io::stdout().lock(), "{}", applied.diff)?;
+            let outcome = if applied.diff.is_empty() { "stays at" } else { "is now at" };
+            writeln!(io::stderr().lock(), "The catalog {outcome} revision {}.", applied.revision)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        CatalogCommand::Export { output } => {
+            let (_, catalog) = store.catalog().await?;
+            let text = export(&catalog);
+            match output {
+                None => io::stdout().lock().write_all(text.as_bytes())?,
+                Some(path) => {
+                    std::fs::write(path, text)
+                        .map_err(|source| CatalogCommandError::Write { path: path.clone(), source })?;
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn check(files: &[PathBuf], now: Timestamp) -> io::Result<ExitCode> {
+    let Some(catalog) = read(files, now)? else { return Ok(ExitCode::FAILURE) };
+    let count = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+    writeln!(
+        io::stderr().lock(),
+        "No mistakes: {}, {}, {}, {}.",
+        count(catalog.connectors().len(), "connector"),
+        count(catalog.accounts().len(), "account"),
+        count(catalog.roles().len(), "role"),
+        count(catalog.rules().len(), "rule"),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the files and prints what is wrong or doubtful about them; `None` when they are no catalog.
+pub(super) fn read(files: &[PathBuf], now: Timestamp) -> io::Result<Option<Catalog>> {
+    let mut words = io::stderr().lock();
+    match read_files(files) {
+        Ok(Loaded { catalog, warnings }) => {
+            for warning in warnings {
+                writeln!(words, "warning: {warning}")?;
+            }
+            Ok(Some(catalog))
+        }
+        Err(mistakes @ Mistakes(_)) => {
+            let count = mistakes.0.len();
+            writeln!(words, "{mistakes}")?;
+            writeln!(words, "{count} mistake{}; nothing was changed.", if count == 1 { "" } else { "s" })?;
+            Ok(None)
+        }
+    }
+}
+
+/// What applying came to.
+#[derive(Debug)]
+pub struct Applied {
+    pub revision: Revision,
+    pub diff: Diff,
+}
+
+/// Makes this the catalog, together with the event that says so. A catalog that changes nothing leaves no trace.
+///
+/// # Errors
+/// The database refuses; nothing has changed then.
+pub async fn apply(
+    store: &Store,
+    chain: &Chain,
+    catalog: &Catalog,
+    files: &[impl AsRef<Path>],
+    now: Timestamp,
+) -> Result<Applied, StoreError> {
+    let mut tx = store.begin().await?;
+    let (revision, current) = load(&mut tx).await?;
+    let diff = diff(&current, catalog);
+    if diff.is_empty() {
+        tx.rollback().await?;
+        return Ok(Applied { revision, diff });
+    }
+    let revision = replace(&mut tx, catalog).await?;
+    let files: Vec<String> = files.iter().map(|file| file.as_ref().display().to_string()).collect();
+    let event = Event::new(Kind::CatalogApplied)
+        .with("revision", revision)
+        .with("files", files)
+        .with_some("user", std::env::var("USER").ok())
+        .with("connectors", summary(&diff.connectors))
+        .with("accounts", summary(&diff.accounts))
+        .with("roles", summary(&diff.roles))
+        .with("rules", summary(&diff.rules))
+        .with("support_changed", diff.support_changed);
+    audit::append(&mut tx, chain, &event, now).await?;
+    tx.commit().await?;
+    Ok(Applied { revision, diff })
+}
+
+/// How many, and which: the audit log names the first of each, so that a first import does not fill it.
+fn summary(changes: &Changes) -> serde_json::Value {
+    const NAMED: usize = 50;
+    let part =
+        |names: &[String]| json!({ "count": names.len(), "names": names.iter().take(NAMED).collect::<Vec<_>>() });
+    json!({ "added": part(&changes.added), "changed": part(&changes.changed), "removed": part(&changes.removed) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::ChainKey;
+    use crate::catalog::toml::parse_text;
+
+    const ONE: &str = "[[account]]\nid = \"111122223333\"\nname = \"Payments\"\n";
+
+    async fn store() -> (tempfile::TempDir, Store, Chain) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("test.db")).await.unwrap();
+        (dir, store, Chain::new(ChainKey::new([1; 32])))
+    }
+
+    fn now() -> Timestamp {
+        "2026-01-02T03:04:05Z".parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn applying_changes_the_catalog_and_leaves_one_event() {
+        let (_dir, store, chain) = store().await;
+        let catalog = parse_text("one.toml", ONE).unwrap().catalog;
+        let applied = apply(&store, &chain, &catalog, &["one.toml"], now()).await.unwrap();
+        assert_eq!((applied.revision, applied.diff.accounts.added), (1, vec!["111122223333".to_owned()]));
+        let events = store.audit_after(0, 10).await.unwrap();
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].link.kind, "catalog.applied");
+        assert!(events[0].link.body.contains("111122223333"), "{}", events[0].link.body);
+        assert_eq!(store.catalog().await.unwrap(), (1, catalog));
+    }
+
+    #[tokio::test]
+    async fn what_was_exported_applies_to_no_change_and_leaves_no_event() {
+        let (_dir, store, chain) = store().await;
+        let catalog = parse_text("one.toml", ONE).unwrap().catalog;
+        apply(&store, &chain, &catalog, &["one.toml"], now()).await.unwrap();
+        let (_, current) = store.catalog().await.unwrap();
+        let again = parse_text("export.toml", &export(&current)).unwrap().catalog;
+        let applied = apply(&store, &chain, &again, &["export.toml"], now()).await.unwrap();
+        assert!(applied.diff.is_empty());
+        assert_eq!((applied.revision, store.audit_after(0, 10).await.unwrap().len()), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_file_with_mistakes_changes_nothing() {
+        let (dir, store, chain) = store().await;
+        let file = dir.path().join("bad.toml");
+        std::fs::write(&file, "[[account]]\nid = 1\n").unwrap();
+        for dry_run in [true, false] {
+            let args = CatalogArgs { command: CatalogCommand::Apply { files: vec![file.clone()], dry_run } };
+            let code = run(&args, &store, &chain, now()).await.unwrap();
+            assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
+        }
+        assert_eq!(store.catalog().await.unwrap(), (0, Catalog::default()));
+    }
+
+    #[tokio::test]
+    async fn an_export_to_a_file_can_be_applied() {
+        let (dir, store, chain) = store().await;
+        let catalog = parse_text("one.toml", ONE).unwrap().catalog;
+        apply(&store, &chain, &catalog, &["one.toml"], now()).await.unwrap();
+        let file = dir.path().join("export.toml");
+        let args = CatalogArgs { command: CatalogCommand::Export { output: Some(file.clone()) } };
+        run(&args, &store, &chain, now()).await.unwrap();
+        assert_eq!(read_files(&[file]).unwrap().catalog, catalog);
+    }
+}
