@@ -118,7 +118,7 @@ fn rule() -> impl Strategy<Value = Rule> {
 fn connector() -> impl Strategy<Value = Connector> {
     let metadata = prop_oneof![
         Just(MetadataSource::Url(parsed("https://idp.example/metadata?x=%20"))),
-        Just(MetadataSource::Inline(super::tests::METADATA.to_owned())),
+        Just(MetadataSource::Inline(tests::METADATA.clone())),
     ];
     let groups = option::of(
         (text(), option::of(text()), option::of(text())).prop_map(|(attribute, delimiter, prefix)| GroupSource {

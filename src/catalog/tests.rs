@@ -1,12 +1,29 @@
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::diff::diff;
 use super::export::export;
 use super::toml::parse_text;
 use super::*;
+use crate::saml::key::{KeySize, SigningKey};
+use crate::sys::SeededRng;
 
-/// A provider's metadata, as far as a catalog looks into it.
-pub(super) const METADATA: &str = "<EntityDescriptor/>\n";
+/// An identity provider's metadata.
+pub(super) static METADATA: LazyLock<String> = LazyLock::new(|| {
+    let now = "2026-11-21T12:00:00Z".parse().unwrap();
+    let key = SigningKey::generate(KeySize::Rsa2048, "idp", now, &SeededRng::new(1)).unwrap();
+    format!(
+        "<?xml version=\"1.0\"?>\n<md:EntityDescriptor xmlns:md='urn:oasis:names:tc:SAML:2.0:metadata' \
+         entityID='https://idp.example/\"\"\"'>\n\t<md:IDPSSODescriptor \
+         protocolSupportEnumeration='urn:oasis:names:tc:SAML:2.0:protocol'><md:KeyDescriptor>\
+         <KeyInfo xmlns='http://www.w3.org/2000/09/xmldsig#'><X509Data><X509Certificate>{}</X509Certificate>\
+         </X509Data></KeyInfo></md:KeyDescriptor><md:SingleSignOnService \
+         Binding='urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect' Location='https://idp.example/sso'/>\
+         </md:IDPSSODescriptor>\r\n</md:EntityDescriptor>\n",
+        key.certificate_base64()
+    )
+});
 
 fn read(text: &str) -> Catalog {
     parse_text("test.toml", text).unwrap().catalog

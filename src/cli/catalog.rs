@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::audit::{Chain, Event, Kind};
+use crate::catalog::Catalog;
 use crate::catalog::diff::{Changes, Diff, diff};
 use crate::catalog::export::export;
-use crate::catalog::toml::{Loaded, Mistakes, read_files};
-use crate::catalog::{Catalog, toml};
+use crate::catalog::toml::{Loaded, Mistakes, metadata_warnings, read_files};
 use crate::store::catalog::{Revision, load, replace};
 use crate::store::{Store, StoreError, audit};
 
@@ -126,6 +126,9 @@ pub(super) fn read(files: &[PathBuf], now: Timestamp) -> io::Result<Option<Catal
     match read_files(files) {
         Ok(Loaded { catalog, warnings }) => {
             for warning in warnings {
+                writeln!(words, "warning: {warning}")?;
+            }
+            for warning in metadata_warnings(&catalog, now) {
                 writeln!(words, "warning: {warning}")?;
             }
             Ok(Some(catalog))

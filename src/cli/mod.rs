@@ -8,9 +8,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app::{Base, StartError};
-use crate::sys::{SystemClock, SystemRng};
+use crate::sys::{Clock as _, SystemClock, SystemRng};
 
+pub mod access;
 pub mod audit;
+pub mod catalog;
 pub mod config;
 pub mod demo;
 pub mod sandbox;
@@ -40,6 +42,10 @@ enum Command {
     Config(config::ConfigCommand),
     /// Verify and export the audit log
     Audit(StoreCommand<audit::AuditArgs>),
+    /// Check, apply and export the catalog: connectors, accounts, roles, rules
+    Catalog(StoreCommand<catalog::CatalogArgs>),
+    /// Explain who may use which role, and why or why not
+    Access(StoreCommand<access::AccessArgs>),
 }
 
 /// A command with the flags that say which database to open.
@@ -73,6 +79,21 @@ async fn run(cli: Cli) -> ExitCode {
                 audit::run(&command.command, &base.store, &base.chain).await.map(|()| ExitCode::SUCCESS)
             })
             .await;
+        }
+        Command::Catalog(StoreCommand { config, command }) => {
+            if let Some(done) = catalog::run_without_store(&command, SystemClock.now()) {
+                return done.unwrap_or_else(|error| fail(&error));
+            }
+            return with_base(&config, async |base| {
+                catalog::run(&command, &base.store, &base.chain, SystemClock.now()).await
+            })
+            .await;
+        }
+        Command::Access(StoreCommand { config, command }) => {
+            if let Some(done) = access::run_without_store(&command, SystemClock.now()) {
+                return done.unwrap_or_else(|error| fail(&error));
+            }
+            return with_base(&config, async |base| access::run(&command, &base.store, SystemClock.now()).await).await;
         }
     };
     match done {

@@ -13,6 +13,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ::toml::de::DeTable;
+use jiff::Timestamp;
+
 pub use self::reader::Mistake;
 pub(super) use self::reader::nearest;
 use self::reader::{Item, Keys, Log};
@@ -25,6 +28,7 @@ use super::{
     Account, Catalog, Expression, Glob, Inconsistency, Parts, Pattern, Role, Section, Support, TagKey, TagSource, Tags,
 };
 use crate::aws::SessionDuration;
+use crate::saml::metadata::IdpMetadata;
 
 /// A file of a catalog, already read.
 #[derive(Debug, Clone)]
@@ -244,9 +248,10 @@ fn session_limit(item: &Item<'_, '_>) -> Option<Duration> {
 }
 
 fn read_saml(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> SamlConnector {
-    let mut saml = SamlConnector::new(read_metadata(keys, read));
     let text = |key| keys.get(key).and_then(|item| item.filled_text());
-    saml.idp_entity_id = text("idp_entity_id");
+    let idp_entity_id = text("idp_entity_id");
+    let mut saml = SamlConnector::new(read_metadata(keys, idp_entity_id.as_deref(), read));
+    saml.idp_entity_id = idp_entity_id;
     saml.sp_entity_id = text("sp_entity_id");
     saml.idp_initiated = keys.boolean("idp_initiated", false);
     saml.sign_requests = keys.boolean("sign_requests", false);
@@ -270,7 +275,7 @@ fn read_saml(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> SamlConnector {
     saml.authn_context = match (classes, &comparison) {
         (Some(classes), _) => Some(RequestedAuthnContext {
             comparison: comparison.as_ref().and_then(read_comparison).unwrap_or_default(),
-            classes: classes.one_or_list().iter().filter_map(|class| class.filled_text()).collect(),
+            classes: classes.one_or_list().iter().filter_map(Item::filled_text).collect(),
         })
         // An empty list that is written down is reported; one that is empty because of mistakes was reported already.
         .filter(|context| !context.classes.is_empty() || classes.value().as_array().is_some_and(|a| a.is_empty())),
@@ -317,7 +322,7 @@ fn name_id_format(item: &Item<'_, '_>) -> Option<String> {
     Some(urn)
 }
 
-fn read_metadata(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> MetadataSource {
+fn read_metadata(keys: &Keys<'_, '_>, entity_id: Option<&str>, read: ReadFile<'_>) -> MetadataSource {
     let given: Vec<_> =
         ["metadata_file", "metadata_url", "metadata_xml"].into_iter().filter(|key| keys.has(key)).collect();
     // A stand-in for what cannot be read: a mistake has been reported, so no catalog will be made of it.
@@ -339,25 +344,54 @@ fn read_metadata(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> MetadataSource {
                 return nothing();
             }
         };
-        return read_metadata_xml(&item, xml);
+        return read_metadata_xml(&item, entity_id, &xml);
     }
     if let Some(item) = keys.get("metadata_url") {
         return item.parsed().map_or_else(nothing, MetadataSource::Url);
     }
     if let Some(item) = keys.get("metadata_xml") {
-        return item.filled_text().map_or_else(nothing, |xml| read_metadata_xml(&item, xml));
+        return item.filled_text().map_or_else(nothing, |xml| read_metadata_xml(&item, entity_id, &xml));
     }
     keys.required("metadata_file", "metadata_file = \"okta.xml\" or metadata_url = \"https://…\"");
     nothing()
 }
 
-fn read_metadata_xml(item: &Item<'_, '_>, xml: String) -> MetadataSource {
-    // Some tools save with a byte order mark, which no XML parser is asked to like in a string.
-    let xml = xml.strip_prefix('\u{feff}').map_or_else(|| xml.clone(), str::to_owned);
-    if let Err(error) = roxmltree::Document::parse(&xml) {
-        item.fail(format!("this is not the metadata of an identity provider: {error}"));
+fn read_metadata_xml(item: &Item<'_, '_>, entity_id: Option<&str>, xml: &str) -> MetadataSource {
+    // Some tools save with a byte order mark, which is no part of the document.
+    let xml = xml.strip_prefix('\u{feff}').unwrap_or(xml);
+    // Whether it is still valid is a matter of the day and not of the file: see `metadata_warnings`.
+    if let Err(error) = IdpMetadata::read(xml.as_bytes(), entity_id, Timestamp::MIN) {
+        item.fail(sentence(&error));
     }
-    MetadataSource::Inline(xml)
+    MetadataSource::Inline(xml.to_owned())
+}
+
+/// An error with everything that led to it.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// What is doubtful today about metadata that stands in the catalog: expired, or signed with a certificate that is.
+#[must_use]
+pub fn metadata_warnings(catalog: &Catalog, now: Timestamp) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for connector in catalog.connectors() {
+        let Some(saml) = connector.saml() else { continue };
+        let MetadataSource::Inline(xml) = &saml.metadata else { continue };
+        let found = match IdpMetadata::read(xml.as_bytes(), saml.idp_entity_id.as_deref(), now) {
+            Ok(metadata) => metadata.warnings,
+            Err(error) => vec![sentence(&error)],
+        };
+        warnings.extend(found.into_iter().map(|text| format!("connector `{}`: {text}", connector.id)));
+    }
+    warnings
 }
 
 fn read_attributes(keys: &Keys<'_, '_>) -> AttributeMap {
@@ -584,7 +618,7 @@ fn read_pattern(item: &Item<'_, '_>) -> Option<Pattern> {
         }
         (None, None) => {
             // An unknown key was reported in its place.
-            if item.value().as_table().is_some_and(|table| table.is_empty()) {
+            if item.value().as_table().is_some_and(DeTable::is_empty) {
                 item.fail(format!("nothing to compare with; write {HOW}"));
             }
             None
@@ -594,8 +628,7 @@ fn read_pattern(item: &Item<'_, '_>) -> Option<Pattern> {
 
 fn read_grants(item: &Item<'_, '_>) -> Vec<Grant> {
     // A single grant may stand without a list around it.
-    let items = if item.value().is_table() { vec![item.clone()] } else { item.list().unwrap_or_default() };
-    items.iter().filter_map(read_grant).collect()
+    item.wrapped().iter().filter_map(read_grant).collect()
 }
 
 fn read_grant(item: &Item<'_, '_>) -> Option<Grant> {

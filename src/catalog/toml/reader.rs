@@ -155,13 +155,14 @@ pub(super) struct Item<'a, 's> {
     log: &'a Log<'s>,
     file: usize,
     path: String,
+    span: Range<usize>,
     value: &'a DeValue<'s>,
 }
 
 impl<'a, 's> Item<'a, 's> {
     fn new(log: &'a Log<'s>, file: usize, path: String, spanned: &'a Spanned<DeValue<'s>>) -> Self {
         log.places.borrow_mut().insert(path.clone(), (file, spanned.span()));
-        Self { log, file, path, value: spanned.get_ref() }
+        Self { log, file, path, span: spanned.span(), value: spanned.get_ref() }
     }
 
     pub(super) fn value(&self) -> &'a DeValue<'s> {
@@ -244,18 +245,17 @@ impl<'a, 's> Item<'a, 's> {
         }
     }
 
-    /// The elements of an array.
-    pub(super) fn list(&self) -> Option<Vec<Self>> {
-        let Some(array) = self.value.as_array() else {
-            self.wrong_type("a list in [ ]");
-            return None;
-        };
-        Some(self.elements(array))
-    }
-
     fn elements(&self, array: &'a [Spanned<DeValue<'s>>]) -> Vec<Self> {
         let element = |(at, value)| Self::new(self.log, self.file, format!("{}[{at}]", self.path), value);
         array.iter().enumerate().map(element).collect()
+    }
+
+    /// The elements of an array; anything else is treated as an array of one.
+    pub(super) fn wrapped(&self) -> Vec<Self> {
+        match self.value.as_array() {
+            Some(array) => self.elements(array),
+            None => vec![Self { path: format!("{}[0]", self.path), ..self.clone() }],
+        }
     }
 
     /// The elements of an array, or the one value by itself.
@@ -272,6 +272,7 @@ impl<'a, 's> Item<'a, 's> {
             self.wrong_type(wanted);
             return None;
         };
+        self.log.places.borrow_mut().entry(self.path.clone()).or_insert((self.file, self.span.clone()));
         Some(Keys { log: self.log, file: self.file, path: self.path.clone(), table, asked: RefCell::default() })
     }
 }

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::catalog::tests::METADATA;
 use crate::catalog::{MetadataSource, RoleId};
 
 /// The example of the design, shortened.
@@ -43,7 +44,13 @@ grant = [{ account = "{account}", role = "{role}" }]
 "#;
 
 fn okta(path: &Path) -> io::Result<Vec<u8>> {
-    if path.ends_with("okta.xml") { Ok(b"<EntityDescriptor/>".to_vec()) } else { Err(io::ErrorKind::NotFound.into()) }
+    match path.to_str().unwrap() {
+        "okta.xml" | "conf/okta.xml" => Ok(METADATA.clone().into_bytes()),
+        "bom.xml" => Ok(format!("\u{feff}{}", *METADATA).into_bytes()),
+        "latin1.xml" => Ok(vec![b'<', 0xe9]),
+        "page.xml" => Ok(b"<html/>".to_vec()),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    }
 }
 
 fn read(text: &str) -> Result<Loaded, Mistakes> {
@@ -61,7 +68,7 @@ fn the_example_of_the_design_is_a_catalog() {
     assert_eq!(warnings, []);
     let connector = catalog.connectors().next().unwrap();
     let saml = connector.saml().unwrap();
-    assert_eq!(saml.metadata, MetadataSource::Inline("<EntityDescriptor/>".into()));
+    assert_eq!(saml.metadata, MetadataSource::Inline(METADATA.clone()));
     assert_eq!(saml.attributes.groups.as_ref().unwrap().delimiter.as_deref(), Some(";"));
     let id: RoleId = "111122223333/ReadOnly".parse().unwrap();
     let role = catalog.role(id.account, &id.name).unwrap();
@@ -104,4 +111,226 @@ grants = []
 "#,
     );
     insta::assert_snapshot!(found.join("\n"));
+}
+
+/// The one mistake in `text`, without its place.
+fn mistake(text: &str) -> String {
+    let found = read(text).unwrap_err().0;
+    assert_eq!(found.len(), 1, "{found:#?}");
+    format!("{}: {}", found[0].key, found[0].message)
+}
+
+const BASE: &str = r#"
+connector = [{ id = "okta", kind = "saml", metadata_url = "https://idp.example/m", attributes = { extra = { department = "d" } } }]
+account = [{ id = "111122223333", name = "One" }, { id = "444455556666", name = "Two" }]
+[[role]]
+account = "111122223333"
+name = "R"
+[[role]]
+account = "444455556666"
+name = "S"
+"#;
+
+fn rule(when: &str, grant: &str) -> String {
+    format!("{BASE}\n[[rule]]\nid = \"r\"\nwhen = {when}\ngrant = {grant}\n")
+}
+
+#[test]
+fn a_rule_that_cannot_mean_what_it_says_is_a_mistake() {
+    let all = r#"[{ account = "*", role = "R" }]"#;
+    let group = r#"{ groups = "a" }"#;
+    for (when, grant, expected) in [
+        (group, r#"[{ account = "999999999999", role = "R" }]"#, "account 999999999999 is not in the catalog"),
+        (group, r#"[{ account = "111122223333", role = "S" }]"#, "no role `S` in account 111122223333"),
+        (
+            group,
+            r#"[{ account = ["111122223333", "444455556666"], role = "R" }]"#,
+            "444455556666 has none of the roles",
+        ),
+        (group, r#"[{ account = "*", role = "T" }]"#, "no account has a role `T`"),
+        (
+            group,
+            r#"[{ account = "{account}", role = "R" }]"#,
+            "{account} is not captured; no condition captures anything",
+        ),
+        (
+            r#"{ groups = { matches = "(?<a>.)" } }"#,
+            r#"[{ account = "{b}", role = "R" }]"#,
+            "the conditions capture a;",
+        ),
+        (
+            r#"{ groups = [{ matches = "(?<a>.)" }, "b"] }"#,
+            r#"[{ account = "{a}", role = "R" }]"#,
+            "every pattern in its list",
+        ),
+        (
+            r#"{ groups = { matches = "(?<a>.)" }, name = { matches = "(?<a>.)" } }"#,
+            r#"[{ account = "{a}", role = "R" }]"#,
+            "captured by the conditions on groups and name",
+        ),
+        (
+            r#"{ groups = { matches = "(?<a>.)" }, name = { matches = "(?<b>.)" } }"#,
+            r#"[{ account = "{a}", role = "{b}" }]"#,
+            "captured by one condition",
+        ),
+        (group, r#"[{ account = "{a", role = "R" }]"#, "name of a captured group in braces"),
+        (group, r#"[{ role = "R" }]"#, "rule.grant[0].account: the key is missing"),
+        (group, r#"[{ account = "*" }]"#, "rule.grant[0].role: the key is missing"),
+        (group, r#"[{ account_tags = {}, role = "R" }]"#, "everything would be selected"),
+        (group, r#"[{ account = [], role = "R" }]"#, "the list is empty"),
+        (group, "[]", "nothing is granted"),
+        ("{}", all, "no condition"),
+        (r#"{ groups = "" }"#, all, "the text is empty"),
+        (r#"{ groups = [] }"#, all, "the list is empty"),
+        (r#"{ groups = { glob = "a", matches = "b" } }"#, all, "stand together"),
+        (r#"{ groups = { regex = "a" } }"#, all, "there is no such key"),
+        (r#"{ groups = 7 }"#, all, "this is an integer; write text"),
+        (r#"{ departmnet = "x" }"#, all, "did you mean `department`?"),
+        (r#"{ connector = "entra" }"#, all, "no connector `entra`"),
+        (r#"{ "no such" = "x" }"#, all, "not a valid attribute name"),
+    ] {
+        let found = mistake(&rule(when, grant));
+        assert!(found.contains(expected), "{when} {grant}\n  {found}");
+    }
+    assert!(read(&rule(group, all)).is_ok());
+}
+
+#[test]
+fn values_out_of_range_and_of_the_wrong_kind_are_mistakes() {
+    let connector = |more: &str| format!("[[connector]]\nid = \"x\"\nkind = \"saml\"\n{more}\n");
+    let with_url = |more: &str| connector(&format!("metadata_url = \"https://idp.example/m\"\n{more}"));
+    let role = |more: &str| format!("{BASE}\n[[role]]\naccount = \"111122223333\"\nname = \"New\"\n{more}\n");
+    let account = |more: &str| format!("[[account]]\nid = \"111122223333\"\nname = \"x\"\n{more}\n");
+    for (text, expected) in [
+        (connector(""), "connector.metadata_file: the key is missing"),
+        (connector("metadata_url = \"http://idp.example/m\""), "write an https URL"),
+        (connector("metadata_url = \"https://u:p@idp.example/m\""), "without a user name"),
+        (connector("metadata_file = \"none.xml\""), "none.xml cannot be read"),
+        (connector("metadata_file = \"latin1.xml\""), "is not UTF-8"),
+        (connector("metadata_file = \"page.xml\""), "connector.metadata_file: the metadata"),
+        (connector("metadata_xml = \"<a>\""), "connector.metadata_xml: the metadata is not XML"),
+        (with_url("metadata_file = \"okta.xml\""), "are given together; keep one of them"),
+        (with_url("clock_skew = \"11m\""), "at most 10m"),
+        (with_url("clock_skew = -1"), "is no length of time"),
+        (with_url("clock_skew = \"3 minutes\""), "is no length of time"),
+        (with_url("session_idle = \"31d\""), "between 1m and 30d"),
+        (with_url("session_idle = \"2h\"\nsession_absolute = \"1h\""), "longer than session_absolute"),
+        (with_url("force_authn = \"yes\""), "write true or false, without quotes"),
+        (with_url("authn_contexts = []"), "leave it out to ask for none"),
+        (with_url("authn_comparison = \"exact\""), "write both or neither"),
+        (with_url("authn_contexts = \"urn:x\"\nauthn_comparison = \"best\""), "is not a comparison"),
+        (with_url("name_id_format = \"email\""), "is not a NameID format"),
+        (with_url("attributes = { groups = { delimiter = \",\" } }"), "groups.attribute: the key is missing"),
+        (with_url("attributes = { extra = { groups = \"g\" } }"), "taken by what every identity has"),
+        (account("partition = \"aws-eu\""), "is not a partition"),
+        (account("region = \"cn-north-1\""), "is not a region of the partition aws"),
+        (account("saml_provider = \"a b\""), "is not a valid SAML provider name"),
+        (account("tags = { env = \"\" }"), "the text is empty"),
+        (account("tags = [\"prod\"]"), "this is an array"),
+        (account("[support]\ncontact = \"javascript:x\""), "is no contact"),
+        (role("max_session = \"14m\""), "840 s is outside"),
+        (role("max_session = 43201"), "43201 s is outside"),
+        (role("default_session = \"2h\""), "2h is longer than max_session, which is 1h"),
+        (role("destination = \"/s3/home\""), "write its full https URL"),
+        (role("region = \"us-gov-west-1\""), "is not a region of the partition aws"),
+        (role("session_tags = { \"aws:x\" = \"email\" }"), "is not a valid session tag key"),
+        (role("session_tags = { x = \"groups\" }"), "groups cannot be sent as a tag"),
+        (role("session_tags = { x = \"level\" }"), "no connector maps an attribute `level`"),
+        (role("session_tags = { x = { value = \"R&D\" } }"), "AWS does not take `R&D`"),
+        (role("session_tags = { Team = \"email\", team = \"name\" }"), "the same key as another one"),
+    ] {
+        let found = mistake(&text);
+        assert!(found.contains(expected), "{text}\n  {found}");
+    }
+}
+
+#[test]
+fn several_files_are_one_catalog() {
+    let file = |path: &str, text: &str| Source { path: path.into(), text: text.to_owned() };
+    let people = "[[connector]]\nid = \"okta\"\nkind = \"saml\"\nmetadata_file = \"okta.xml\"\n";
+    let accounts = "[[account]]\nid = \"111122223333\"\nname = \"One\"\n";
+    let roles = "[[role]]\naccount = \"111122223333\"\nname = \"R\"\n";
+    let files = [file("conf/people.toml", people), file("accounts.toml", accounts), file("roles.toml", roles)];
+    assert_eq!(parse(&files, &okta).unwrap().catalog.roles().len(), 1);
+
+    let twice = [file("a.toml", accounts), file("b.toml", accounts), file("roles.toml", roles)];
+    let found = parse(&twice, &okta).unwrap_err().to_string();
+    assert_eq!(found, "b.toml:2:6: account.id: `111122223333` is there already; every account is written once");
+
+    let apart = [
+        file("roles.toml", roles),
+        file(
+            "rules.toml",
+            "[[rule]]\nid = \"r\"\nwhen = { groups = \"a\" }\n\
+         grant = { account = \"*\", role = \"Q\" }\n",
+        ),
+    ];
+    let found = parse(&apart, &okta).unwrap_err().to_string();
+    assert_eq!(
+        found,
+        "roles.toml:2:11: role.account: account 111122223333 is not in the catalog; add it as [[account]] or correct \
+         the id\nrules.toml:4:33: rule.grant[0].role: no account has a role `Q`; add it as [[role]] or correct the name"
+    );
+}
+
+#[test]
+fn broken_syntax_is_reported_without_what_only_follows_from_it() {
+    let found = mistakes(
+        "[[account]]\nid = \"111122223333\"\nname = Payments\nregoin = \"eu-west-1\"\n\n[[role]]\n\
+         account = \"444455556666\"\nname = \"R\n",
+    );
+    insta::assert_snapshot!(found.join("\n"));
+}
+
+#[test]
+fn what_is_probably_not_meant_is_a_warning() {
+    let text = rule(r#"{ groups = "aws-*" }"#, r#"[{ account_tags = { env = "prod" }, role = "*" }]"#);
+    let warnings: Vec<String> = read(&text).unwrap().warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "catalog.toml:13:19: rule.when.groups: `aws-*` is compared as it stands; write { glob = \"aws-*\" } if * is \
+             a wildcard",
+            "catalog.toml:14:10: rule.grant[0]: no role of the catalog fits this grant today",
+        ]
+    );
+}
+
+#[test]
+fn metadata_is_kept_without_a_byte_order_mark_and_doubted_when_it_has_expired() {
+    let connector = |more: &str| format!("[[connector]]\nid = \"x\"\nkind = \"saml\"\n{more}\n");
+    let catalog = read(&connector("metadata_file = \"bom.xml\"")).unwrap().catalog;
+    let saml = catalog.connectors().next().unwrap().saml().unwrap();
+    assert_eq!(saml.metadata, MetadataSource::Inline(METADATA.clone()));
+    assert_eq!(metadata_warnings(&catalog, "2026-11-22T00:00:00Z".parse().unwrap()), [""; 0]);
+
+    let expiring = METADATA.replace("entityID=", "validUntil='2027-01-01T00:00:00Z' entityID=");
+    let text = connector(&format!("metadata_xml = {}", ::toml::Value::from(expiring)));
+    let catalog = read(&text).unwrap().catalog;
+    let warnings = metadata_warnings(&catalog, "2027-01-02T00:00:00Z".parse().unwrap());
+    assert!(warnings.len() == 1 && warnings[0].contains("valid until 2027-01-01"), "{warnings:?}");
+}
+
+#[test]
+fn lengths_of_time_are_read_in_any_unit() {
+    let role = |length: &str| {
+        format!("{BASE}\n[[role]]\naccount = \"111122223333\"\nname = \"New\"\nmax_session = {length}\n")
+    };
+    for (length, seconds) in [
+        ("7200", 7_200),
+        ("\"7200\"", 7_200),
+        ("\"2h\"", 7_200),
+        ("\"1h30m\"", 5_400),
+        ("\"90m\"", 5_400),
+        ("0x1c20", 7_200),
+    ] {
+        let catalog = read(&role(length)).unwrap().catalog;
+        let id: RoleId = "111122223333/New".parse().unwrap();
+        assert_eq!(catalog.role(id.account, &id.name).unwrap().max_session.as_secs(), seconds, "{length}");
+    }
+    for bad in
+        ["\"\"", "\"h\"", "\"1h1h\"", "\"30m1h\"", "\"1.5h\"", "1.5", "\"2 h\"", "\"99999999999999999999h\"", "true"]
+    {
+        assert!(read(&role(bad)).is_err(), "{bad}");
+    }
 }
