@@ -13,14 +13,13 @@ use url::Url;
 use super::Ground;
 use super::current::Loaded;
 use crate::audit::{Event, Kind};
-use crate::catalog::{AuthnComparison, Connector, MetadataSource, SamlConnector};
+use crate::catalog::{Connector, MetadataSource, SamlConnector};
 use crate::identity::ConnectorId;
 use crate::saml::certificate::SigningCertificate;
-use crate::saml::gate::Sha1;
 use crate::saml::key::SigningKey;
 use crate::saml::metadata::{IdpMetadata, MetadataError, SpMetadata};
 use crate::saml::write::WriteError;
-use crate::signin::saml::{AttributeMap, Comparison, GroupSource, RequestedContext, Settings};
+use crate::signin::saml::Settings;
 use crate::store::StoreError;
 use crate::store::metadata::{self, FetchedMetadata};
 use crate::sys::http::{FetchError, fetch};
@@ -280,38 +279,11 @@ impl Connectors {
 
     fn provider(&self, connector: &Connector, saml: &SamlConnector, idp: IdpMetadata) -> Provider {
         let acs_url = Url::parse(&self.address(connector, "acs")).expect("the public URL with a path is a URL");
-        let attributes = &saml.attributes;
         let settings = Settings {
-            attributes: AttributeMap {
-                subject: attributes.subject.clone(),
-                email: attributes.email.clone(),
-                name: attributes.name.clone(),
-                groups: attributes.groups.as_ref().map(|groups| GroupSource {
-                    attribute: groups.attribute.clone(),
-                    delimiter: groups.delimiter.clone(),
-                    prefix: groups.prefix.clone(),
-                }),
-                extra: attributes.extra.iter().map(|(ours, theirs)| (ours.to_string(), theirs.clone())).collect(),
-                friendly_names: attributes.friendly_names,
-            },
-            idp_initiated: saml.idp_initiated,
-            force_authn: saml.force_authn,
-            sha1: if saml.allow_sha1 { Sha1::Allowed } else { Sha1::Refused },
-            clock_skew: SignedDuration::from_secs(saml.clock_skew.as_secs().into()),
-            name_id_format: saml.name_id_format.clone(),
-            authn_context: saml.authn_context.as_ref().map(|context| RequestedContext {
-                classes: context.classes.clone(),
-                comparison: match context.comparison {
-                    AuthnComparison::Exact => Comparison::Exact,
-                    AuthnComparison::Minimum => Comparison::Minimum,
-                    AuthnComparison::Maximum => Comparison::Maximum,
-                    AuthnComparison::Better => Comparison::Better,
-                },
-            }),
             // Without a published encryption key nobody honest encrypts, and strangers get no private key to work.
             decryption_keys: if saml.encrypt_assertions { vec![self.key.private_key().to_owned()] } else { Vec::new() },
             max_bytes: self.largest_reply,
-            ..Settings::new(connector.id.clone(), self.sp_entity_id(connector, saml), acs_url, idp)
+            ..Settings::new(connector.id.clone(), self.sp_entity_id(connector, saml), acs_url, idp).following(saml)
         };
         Provider { settings, signer: saml.sign_requests.then(|| Arc::clone(&self.key)) }
     }

@@ -22,7 +22,7 @@ use roxmltree::Node;
 use zeroize::Zeroizing;
 
 use super::gate::text_of;
-use super::names::{DS, XENC, XENC11};
+use super::names::{DS, XENC, XENC11, excerpt};
 
 /// More keys than this for one assertion are refused: each costs a private-key operation.
 const MAX_ENCRYPTED_KEYS: usize = 4;
@@ -231,7 +231,7 @@ impl Bulk {
             "http://www.w3.org/2001/04/xmlenc#aes128-cbc" => Ok(Self::Cbc { bits: 128 }),
             "http://www.w3.org/2001/04/xmlenc#aes192-cbc" => Ok(Self::Cbc { bits: 192 }),
             "http://www.w3.org/2001/04/xmlenc#aes256-cbc" => Ok(Self::Cbc { bits: 256 }),
-            other => Err(DecryptError::Algorithm { algorithm: other.to_owned() }),
+            other => Err(DecryptError::Algorithm { algorithm: excerpt(other) }),
         }
     }
 
@@ -304,7 +304,7 @@ impl KeyTransport {
             Some("http://www.w3.org/2001/04/xmlenc#sha256") => Md::sha256(),
             Some("http://www.w3.org/2001/04/xmldsig-more#sha384") => Md::sha384(),
             Some("http://www.w3.org/2001/04/xmlenc#sha512") => Md::sha512(),
-            Some(other) => return Err(DecryptError::Algorithm { algorithm: other.to_owned() }),
+            Some(other) => return Err(DecryptError::Algorithm { algorithm: excerpt(other) }),
         };
         let mask = match algorithm {
             // Its mask generation is SHA-1's whatever the digest is.
@@ -315,10 +315,10 @@ impl KeyTransport {
                     Some("http://www.w3.org/2009/xmlenc11#mgf1sha256") => Md::sha256(),
                     Some("http://www.w3.org/2009/xmlenc11#mgf1sha384") => Md::sha384(),
                     Some("http://www.w3.org/2009/xmlenc11#mgf1sha512") => Md::sha512(),
-                    Some(other) => return Err(DecryptError::Algorithm { algorithm: other.to_owned() }),
+                    Some(other) => return Err(DecryptError::Algorithm { algorithm: excerpt(other) }),
                 }
             }
-            other => return Err(DecryptError::Algorithm { algorithm: other.to_owned() }),
+            other => return Err(DecryptError::Algorithm { algorithm: excerpt(other) }),
         };
         let label = match parameter(XENC, "OAEPparams") {
             None => Vec::new(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use roxmltree::Node;
 
 use super::gate::text_of;
-use super::names::{SAML, SAMLP, XSI, timestamp, trimmed};
+use super::names::{SAML, SAMLP, XSI, excerpt, timestamp, trimmed};
 
 /// Why a message cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -380,7 +380,7 @@ fn required<'a>(node: Node<'a, '_>, element: &'static str, attribute: &'static s
 fn instant(node: Node<'_, '_>, attribute: &'static str) -> Result<Option<Timestamp>, ReadError> {
     node.attribute(attribute)
         .map(|text| {
-            let malformed = || ReadError::Instant { attribute, text: text.chars().take(60).collect() };
+            let malformed = || ReadError::Instant { attribute, text: excerpt(text) };
             timestamp(text).ok_or_else(malformed)
         })
         .transpose()

@@ -17,7 +17,7 @@ use url::{Host, Url};
 use super::certificate::{CertificateError, SigningCertificate};
 use super::decrypt;
 use super::gate::{self, GateError, Limits, Root, Sha1, text_of};
-use super::names::{BINDING_POST, BINDING_REDIRECT, DS, MD, SAMLP, timestamp, trimmed};
+use super::names::{BINDING_POST, BINDING_REDIRECT, DS, MD, SAMLP, excerpt, timestamp, trimmed};
 use super::write::{DS as WRITE_DS, Element, MD as WRITE_MD, WriteError};
 
 /// More candidates than this would make every forged reply costly.
@@ -160,7 +160,7 @@ impl IdpMetadata {
 }
 
 fn unreadable(attribute: &'static str, text: &str) -> MetadataError {
-    MetadataError::Time { attribute, text: text.chars().take(60).collect() }
+    MetadataError::Time { attribute, text: excerpt(text) }
 }
 
 /// An `xs:duration` of days and smaller; months and years stand for 30 and 365 days, since only "when to look again"
@@ -279,10 +279,8 @@ fn endpoints(idp: Node<'_, '_>, name: &'static str, entity_id: &str) -> Result<V
         })
         .map(|node| {
             let address = |text: &str| {
-                browser_address(text).ok_or_else(|| MetadataError::Address {
-                    entity_id: entity_id.to_owned(),
-                    location: text.chars().take(200).collect(),
-                })
+                browser_address(text)
+                    .ok_or_else(|| MetadataError::Address { entity_id: entity_id.to_owned(), location: excerpt(text) })
             };
             Ok(Endpoint {
                 binding: trimmed(node.attribute("Binding").unwrap_or_default()).to_owned(),

@@ -38,6 +38,18 @@ pub fn trimmed(text: &str) -> &str {
     text.trim_matches(XML_SPACE)
 }
 
+/// The beginning of a text that somebody else wrote, for an error: without control characters, and short enough to log.
+#[must_use]
+pub fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut characters = text.chars().filter(|c| !c.is_control());
+    let mut short: String = characters.by_ref().take(LONGEST).collect();
+    if characters.next().is_some() {
+        short.push('…');
+    }
+    short
+}
+
 /// An `xs:dateTime` with a zone. SAML asks for UTC; an offset names an instant just as well, no zone does not.
 #[must_use]
 pub fn timestamp(text: &str) -> Option<Timestamp> {
@@ -77,6 +89,12 @@ pub fn date_time(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_excerpt_is_short_and_fits_on_a_line() {
+        assert_eq!(excerpt("a\nb\u{1b}[0m"), "ab[0m");
+        assert_eq!(excerpt(&"é".repeat(100_000)).chars().count(), 201);
+    }
 
     #[test]
     fn an_instant_needs_a_zone_and_nothing_else_than_xs_date_time_is_read() {

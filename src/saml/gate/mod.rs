@@ -23,7 +23,7 @@ use std::collections::HashSet;
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::certificate::KeyType;
-use super::names::{DS, MD, SAML, SAMLP, XENC, trimmed};
+use super::names::{DS, MD, SAML, SAMLP, XENC, excerpt, trimmed};
 
 const ENVELOPED: &str = "http://www.w3.org/2000/09/xmldsig#enveloped-signature";
 const EXCLUSIVE_C14N: &str = "http://www.w3.org/2001/10/xml-exc-c14n#";
@@ -155,7 +155,7 @@ impl SignatureAlgorithm {
         match Self::ALL.into_iter().find(|algorithm| algorithm.uri() == uri) {
             Some(Self::RsaSha1) if sha1 == Sha1::Refused => Err(GateError::Sha1Refused),
             Some(algorithm) => Ok(algorithm),
-            None => Err(GateError::AlgorithmRefused { algorithm: uri.to_owned() }),
+            None => Err(GateError::AlgorithmRefused { algorithm: excerpt(uri) }),
         }
     }
 
@@ -257,8 +257,10 @@ pub enum GateError {
     Cdata,
     #[error("the document is not well-formed at byte {at}")]
     Lexical { at: usize },
-    #[error("the document is not well-formed")]
-    Malformed(#[source] roxmltree::Error),
+    #[error("the document is not well-formed: {0}")]
+    Malformed(String),
+    #[error("the namespace prefix {0:?} is not declared")]
+    UnknownPrefix(String),
     #[error("elements are nested deeper than {0}")]
     TooDeep(usize),
     #[error("the document has more than {0} elements")]
@@ -310,7 +312,7 @@ impl GateError {
             Self::Comment => "comment-refused",
             Self::ProcessingInstruction => "processing-instruction-refused",
             Self::Cdata => "cdata-refused",
-            Self::Lexical { .. } | Self::Malformed(_) => "xml-malformed",
+            Self::Lexical { .. } | Self::Malformed(_) | Self::UnknownPrefix(_) => "xml-malformed",
             Self::TooDeep(_) => "too-deep",
             Self::TooManyElements(_) => "too-many-elements",
             Self::TooManyAttributes(_) => "too-many-attributes",
@@ -348,7 +350,11 @@ pub fn admit<'t>(bytes: &'t [u8], expected: Root, limits: &Limits, sha1: Sha1) -
         nodes_limit: u32::try_from(limits.elements.saturating_mul(4)).unwrap_or(u32::MAX),
         ..ParsingOptions::default()
     };
-    let tree = Document::parse_with_options(text, options).map_err(GateError::Malformed)?;
+    let tree = Document::parse_with_options(text, options).map_err(|e| match e {
+        roxmltree::Error::UnknownNamespace(prefix, _) => GateError::UnknownPrefix(excerpt(&prefix)),
+        // It quotes names from the document, however long they are.
+        other => GateError::Malformed(excerpt(&other.to_string())),
+    })?;
     let root = tree.root_element();
     if !expected.is(root) {
         return Err(GateError::UnexpectedRoot { found: described(root), expected: expected.name() });
@@ -420,10 +426,10 @@ fn identify<'a>(node: Node<'a, '_>, ids: &mut HashSet<&'a str>) -> Result<(), Ga
             return Err(GateError::QualifiedId);
         }
         if !is_ncname(attribute.value()) {
-            return Err(GateError::InvalidId(attribute.value().to_owned()));
+            return Err(GateError::InvalidId(excerpt(attribute.value())));
         }
         if !ids.insert(attribute.value()) {
-            return Err(GateError::DuplicateId(attribute.value().to_owned()));
+            return Err(GateError::DuplicateId(excerpt(attribute.value())));
         }
     }
     Ok(())
@@ -475,7 +481,7 @@ fn signed_info_says(signed_info: Node<'_, '_>, id: &str, sha1: Sha1) -> Result<S
     }
     match reference.attribute("URI") {
         Some(uri) if uri.strip_prefix('#') == Some(id) => {}
-        uri => return Err(GateError::Reference(uri.unwrap_or_default().to_owned())),
+        uri => return Err(GateError::Reference(excerpt(uri.unwrap_or_default()))),
     }
 
     let mut parts = reference.children().filter(Node::is_element);
@@ -492,14 +498,14 @@ fn signed_info_says(signed_info: Node<'_, '_>, id: &str, sha1: Sha1) -> Result<S
     let mut transforms = transforms.children().filter(Node::is_element);
     let enveloped = ds(transforms.next(), "Transform", "Transforms is empty")?;
     if enveloped.attribute("Algorithm") != Some(ENVELOPED) {
-        return Err(GateError::Transform(enveloped.attribute("Algorithm").unwrap_or_default().to_owned()));
+        return Err(GateError::Transform(excerpt(enveloped.attribute("Algorithm").unwrap_or_default())));
     }
     no_children(enveloped)?;
     // Without it the digest would be over inclusive canonical XML, which depends on what stands around.
     canonicalization(ds(transforms.next(), "Transform", "exclusive canonicalization is not among the transforms")?)?;
     match transforms.next() {
         None => Ok(algorithm),
-        Some(third) => Err(GateError::Transform(third.attribute("Algorithm").unwrap_or_default().to_owned())),
+        Some(third) => Err(GateError::Transform(excerpt(third.attribute("Algorithm").unwrap_or_default()))),
     }
 }
 
@@ -510,7 +516,7 @@ fn digest_method(uri: &str, sha1: Sha1) -> Result<(), GateError> {
         | "http://www.w3.org/2001/04/xmlenc#sha512" => Ok(()),
         "http://www.w3.org/2000/09/xmldsig#sha1" if sha1 == Sha1::Allowed => Ok(()),
         "http://www.w3.org/2000/09/xmldsig#sha1" => Err(GateError::Sha1Refused),
-        other => Err(GateError::AlgorithmRefused { algorithm: other.to_owned() }),
+        other => Err(GateError::AlgorithmRefused { algorithm: excerpt(other) }),
     }
 }
 
@@ -519,7 +525,7 @@ fn digest_method(uri: &str, sha1: Sha1) -> Result<(), GateError> {
 fn canonicalization(node: Node<'_, '_>) -> Result<(), GateError> {
     match node.attribute("Algorithm") {
         Some(EXCLUSIVE_C14N | EXCLUSIVE_C14N_WITH_COMMENTS) => {}
-        other => return Err(GateError::Transform(other.unwrap_or_default().to_owned())),
+        other => return Err(GateError::Transform(excerpt(other.unwrap_or_default()))),
     }
     let mut children = node.children().filter(Node::is_element);
     if let Some(inclusive) = children.next() {
@@ -531,7 +537,7 @@ fn canonicalization(node: Node<'_, '_>) -> Result<(), GateError> {
         let mut listed = prefixes.split_ascii_whitespace();
         if listed.by_ref().take(32).any(|prefix| prefix != "#default" && !is_ncname(prefix)) || listed.next().is_some()
         {
-            return Err(GateError::Transform(prefixes.chars().take(80).collect()));
+            return Err(GateError::Transform(excerpt(prefixes)));
         }
     }
     match children.next() {
@@ -559,8 +565,8 @@ fn is_ncname(text: &str) -> bool {
 fn described(node: Node<'_, '_>) -> String {
     let name = node.tag_name();
     match name.namespace() {
-        Some(namespace) => format!("{{{}}}{}", namespace.chars().take(80).collect::<String>(), name.name()),
-        None => name.name().to_owned(),
+        Some(namespace) => format!("{{{}}}{}", excerpt(namespace), excerpt(name.name())),
+        None => excerpt(name.name()),
     }
 }
 

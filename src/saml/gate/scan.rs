@@ -205,7 +205,7 @@ impl Scanner<'_, '_> {
             Some(("xmlns", prefix)) => prefix,
             // xml:id makes another kind of ID, xml:base moves references.
             Some(("xml", local)) if self.style == Style::Message && !matches!(local, "lang" | "space") => {
-                return Err(GateError::XmlAttribute(local.chars().take(40).collect()));
+                return Err(GateError::XmlAttribute(crate::saml::names::excerpt(local)));
             }
             _ => return Ok(false),
         };

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{AttributeMap, GroupSource, NAME_ID, SamlError};
+use super::SamlError;
+use crate::catalog::{AttributeMap, GroupSource, NAME_ID};
 use crate::identity::{Attributes, Groups};
 use crate::saml::message::Attribute;
 
@@ -55,7 +56,7 @@ pub(super) fn person(map: &AttributeMap, name_id: Option<&str>, sent: &[Attribut
     for (ours, theirs) in &map.extra {
         let values: Vec<String> = values(theirs).into_iter().map(str::to_owned).collect();
         if !values.is_empty() {
-            attributes.insert(ours.clone(), values);
+            attributes.insert(ours.to_string(), values);
         }
     }
     Ok(Person {

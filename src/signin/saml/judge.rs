@@ -4,16 +4,17 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use roxmltree::Node;
 
 use super::attributes::person;
-use super::{Attempt, Comparison, SamlError, Settings, VerifiedReply};
+use super::{Attempt, SamlError, Settings, VerifiedReply};
+use crate::catalog::AuthnComparison;
 use crate::identity::{Authentication, NameIdQualifiers, SubjectId, VerifiedIdentity};
 use crate::saml::decrypt::{self, DecryptError, Decrypted};
 use crate::saml::gate::{self, GateError, Gated, Limits, Root};
 use crate::saml::message::{Assertion, AuthnStatement, Conditions, Confirmation, Response};
-use crate::saml::names::{BEARER, SUCCESS, trimmed};
+use crate::saml::names::{BEARER, SUCCESS, excerpt, trimmed};
 use crate::saml::signature::{self, SignatureError};
 
 const VERSION: &str = "2.0";
@@ -206,8 +207,8 @@ impl Judge<'_> {
             issuer: self.settings.idp.entity_id.clone(),
             // Past this, `issued` refuses it. A minute more, so that a clock set back does not matter.
             replay_until: later(
-                later(later(assertion.issue_instant, self.settings.max_age), self.settings.clock_skew),
-                jiff::SignedDuration::from_mins(1),
+                later(later(assertion.issue_instant, self.settings.max_age), self.skew()),
+                SignedDuration::from_mins(1),
             ),
         })
     }
@@ -222,7 +223,7 @@ impl Judge<'_> {
         match (response.destination, shell) {
             (Some(found), _) if found != self.settings.acs_url.as_str() => {
                 return Err(SamlError::Destination {
-                    found: found.to_owned(),
+                    found: excerpt(found),
                     expected: self.settings.acs_url.to_string(),
                 });
             }
@@ -233,11 +234,10 @@ impl Judge<'_> {
         self.answers("Response", response.in_response_to)?;
         let status = response.status.as_ref().ok_or(SamlError::StatusMissing)?;
         if status.code != SUCCESS {
-            let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(500).collect::<String>();
             return Err(SamlError::Status {
-                code: short(status.code),
-                subcode: status.subcode.map(short),
-                message: status.message.map(short).filter(|message| !message.is_empty()),
+                code: excerpt(status.code),
+                subcode: status.subcode.map(excerpt),
+                message: status.message.map(excerpt).filter(|message| !message.is_empty()),
             });
         }
         self.issued("Response", response.issue_instant)
@@ -248,7 +248,7 @@ impl Judge<'_> {
         if found == expected {
             return Ok(());
         }
-        Err(SamlError::Issuer { element, found: found.to_owned(), expected: expected.clone() })
+        Err(SamlError::Issuer { element, found: excerpt(found), expected: expected.clone() })
     }
 
     fn answers(&self, element: &'static str, found: Option<&str>) -> Result<(), SamlError> {
@@ -257,7 +257,7 @@ impl Judge<'_> {
             (Some(expected), Some(found)) if expected == found => Ok(()),
             (Some(_), None) => Err(SamlError::InResponseToMissing { element }),
             (expected, Some(found)) => {
-                Err(SamlError::InResponseTo { element, found: found.to_owned(), expected: expected.map(str::to_owned) })
+                Err(SamlError::InResponseTo { element, found: excerpt(found), expected: expected.map(str::to_owned) })
             }
         }
     }
@@ -289,7 +289,7 @@ impl Judge<'_> {
         let expected = self.settings.acs_url.as_str();
         let recipient = confirmation.recipient.ok_or(SamlError::RecipientMissing)?;
         if recipient != expected {
-            return Err(SamlError::Recipient { found: recipient.to_owned(), expected: expected.to_owned() });
+            return Err(SamlError::Recipient { found: excerpt(recipient), expected: expected.to_owned() });
         }
         if confirmation.not_before.is_some() {
             return Err(SamlError::ConfirmationNotBefore);
@@ -310,7 +310,7 @@ impl Judge<'_> {
         }
         // Core 2.5.1.1: what is not understood cannot be met.
         if let Some(name) = conditions.unknown {
-            return Err(SamlError::UnknownCondition(name.chars().take(200).collect()));
+            return Err(SamlError::UnknownCondition(excerpt(name)));
         }
         // Core 2.5.1.6: whoever issues assertions on the strength of this one is bound. We do, for AWS, an audience no
         // enterprise provider lists.
@@ -326,7 +326,7 @@ impl Judge<'_> {
         match conditions.audience_restrictions.iter().find(|audiences| !audiences.contains(&us)) {
             None => Ok(()),
             Some(others) => Err(SamlError::Audience {
-                found: others.iter().map(|audience| (*audience).to_owned()).collect(),
+                found: others.iter().take(5).map(|audience| excerpt(audience)).collect(),
                 expected: us.to_owned(),
             }),
         }
@@ -345,16 +345,16 @@ impl Judge<'_> {
         // ForceAuthn is a wish: some providers ignore it or take a login of a moment ago.
         if let Expected::For(attempt) = self.expected
             && attempt.force_authn
-            && later(statement.instant, self.settings.clock_skew) < attempt.sent_at
+            && later(statement.instant, self.skew()) < attempt.sent_at
         {
             let (recognised, asked) = (statement.instant, attempt.sent_at);
             return Err(SamlError::NotReauthenticated { recognised, asked });
         }
         if let Some(context) = &self.settings.authn_context
-            && context.comparison == Comparison::Exact
+            && context.comparison == AuthnComparison::Exact
             && !statement.context_class.is_some_and(|class| context.classes.iter().any(|wanted| wanted == class))
         {
-            return Err(SamlError::AuthnContext { found: statement.context_class.map(str::to_owned) });
+            return Err(SamlError::AuthnContext { found: statement.context_class.map(excerpt) });
         }
         Ok(Authentication {
             instant: statement.instant,
@@ -364,14 +364,18 @@ impl Judge<'_> {
         })
     }
 
+    fn skew(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.settings.clock_skew.as_secs().into())
+    }
+
     /// Later than our clock says it is, by more than clocks may differ.
     fn ahead(&self, at: Timestamp) -> bool {
-        at > later(self.now, self.settings.clock_skew)
+        at > later(self.now, self.skew())
     }
 
     /// Past by our clock, by as much as clocks may differ. Such ends are exclusive.
     fn over(&self, end: Timestamp) -> bool {
-        later(end, self.settings.clock_skew) <= self.now
+        later(end, self.skew()) <= self.now
     }
 }
 
@@ -385,7 +389,7 @@ fn with_inner<T>(
 ) -> Result<T, SamlError> {
     let admit = |xml| gate::admit(xml, Root::Assertion, limits, judge.settings.sha1);
     match admit(decrypted.xml().as_bytes()) {
-        Err(GateError::Malformed(roxmltree::Error::UnknownNamespace(..))) => {
+        Err(GateError::UnknownPrefix(_)) => {
             let xml = decrypted.in_context();
             let gated = gate::admit(xml.as_bytes(), Root::Assertion, limits, judge.settings.sha1);
             then(gated)
@@ -395,10 +399,10 @@ fn with_inner<T>(
 }
 
 fn version(element: &'static str, found: Option<&str>) -> SamlError {
-    SamlError::Version { element, version: found.map(|v| v.chars().take(20).collect()) }
+    SamlError::Version { element, version: found.map(excerpt) }
 }
 
 /// Saturates at the end of time: evidence may name any instant.
-fn later(at: Timestamp, by: jiff::SignedDuration) -> Timestamp {
+fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.saturating_add(by).unwrap_or(Timestamp::MAX)
 }

@@ -14,7 +14,6 @@ mod start;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -23,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::SignIn;
+use crate::catalog::{AttributeMap, ClockSkew, RequestedAuthnContext, SamlConnector};
 use crate::identity::{ConnectorId, VerifiedIdentity};
 use crate::saml::gate::{Limits, Sha1};
 use crate::saml::metadata::IdpMetadata;
@@ -46,13 +46,13 @@ pub struct Settings {
     pub force_authn: bool,
     pub sha1: Sha1,
     /// How far the provider's clock may be off ours.
-    pub clock_skew: SignedDuration,
+    pub clock_skew: ClockSkew,
     /// How old an assertion may be when it arrives, whatever it says itself; also bounds how long it is remembered.
     pub max_age: SignedDuration,
     /// The NameID format to ask for; none is asked for by default, since providers refuse what they are not set to.
     pub name_id_format: Option<String>,
     /// The authentication contexts to ask for; none by default, since asking locks people out.
-    pub authn_context: Option<RequestedContext>,
+    pub authn_context: Option<RequestedAuthnContext>,
     /// Keys an assertion may be encrypted for, the newest first.
     pub decryption_keys: Vec<PKey<Private>>,
     /// How large a reply may be, in bytes of XML.
@@ -72,12 +72,27 @@ impl Settings {
             idp_initiated: false,
             force_authn: false,
             sha1: Sha1::Refused,
-            clock_skew: SignedDuration::from_mins(3),
+            clock_skew: ClockSkew::default(),
             max_age: SignedDuration::from_mins(10),
             name_id_format: None,
             authn_context: None,
             decryption_keys: Vec::new(),
             max_bytes: Limits::MESSAGE.bytes,
+        }
+    }
+
+    /// The same with what the catalog says about the connector.
+    #[must_use]
+    pub fn following(self, catalog: &SamlConnector) -> Self {
+        Self {
+            attributes: catalog.attributes.clone(),
+            idp_initiated: catalog.idp_initiated,
+            force_authn: catalog.force_authn,
+            sha1: if catalog.allow_sha1 { Sha1::Allowed } else { Sha1::Refused },
+            clock_skew: catalog.clock_skew,
+            name_id_format: catalog.name_id_format.clone(),
+            authn_context: catalog.authn_context.clone(),
+            ..self
         }
     }
 }
@@ -89,63 +104,6 @@ impl fmt::Debug for Settings {
             .field("sp_entity_id", &self.sp_entity_id)
             .field("idp", &self.idp.entity_id)
             .finish_non_exhaustive()
-    }
-}
-
-/// The name that stands for the NameID itself where an attribute's name is expected.
-pub const NAME_ID: &str = "NameID";
-
-/// Where to read the person from. Names are the provider's; [`NAME_ID`] reads the NameID instead.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AttributeMap {
-    /// The person's key; the NameID when absent.
-    pub subject: Option<String>,
-    pub email: Option<String>,
-    pub name: Option<String>,
-    pub groups: Option<GroupSource>,
-    /// Further attributes: our name for each, and the provider's.
-    pub extra: BTreeMap<String, String>,
-    /// Compare the provider's `FriendlyName` too, not only `Name`.
-    pub friendly_names: bool,
-}
-
-/// Where to read the groups from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupSource {
-    pub attribute: String,
-    /// Splits a value that joins several groups. Values are never split unless this is given: a DN has commas.
-    pub delimiter: Option<String>,
-    /// Keep only values that begin with this, without it.
-    pub prefix: Option<String>,
-}
-
-/// The authentication contexts to ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestedContext {
-    pub classes: Vec<String>,
-    pub comparison: Comparison,
-}
-
-/// How the provider is to compare what it did with what was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Comparison {
-    /// One of those; the reply is checked for it.
-    #[default]
-    Exact,
-    Minimum,
-    Maximum,
-    Better,
-}
-
-impl Comparison {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Minimum => "minimum",
-            Self::Maximum => "maximum",
-            Self::Better => "better",
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 use super::attributes::person;
 use super::*;
+use crate::catalog::{AuthnComparison, GroupSource, NAME_ID};
 use crate::identity::Groups;
 use crate::saml::message::{Attribute, AuthnRequest};
 use crate::saml::redirect::{self, Carries};
@@ -58,7 +59,7 @@ fn a_request_says_what_the_connector_asks_for() {
     settings.force_authn = true;
     settings.name_id_format = Some("urn:f".to_owned());
     settings.authn_context =
-        Some(RequestedContext { classes: vec!["urn:mfa".to_owned()], comparison: Comparison::Exact });
+        Some(RequestedAuthnContext { classes: vec!["urn:mfa".to_owned()], comparison: AuthnComparison::Exact });
     let started = start(&settings, "", None, &SeededRng::new(1), now()).unwrap();
     let xml = sent(&started);
     assert!(started.attempt.force_authn && xml.contains(" ForceAuthn=\"true\""));
@@ -140,7 +141,7 @@ fn names_are_matched_as_told() {
     assert_eq!(person(&map, Some("asha"), &sent).unwrap().email.as_deref(), Some("a@example.com"));
     map.email = Some(NAME_ID.to_owned());
     assert_eq!(person(&map, Some("asha"), &sent).unwrap().email.as_deref(), Some("asha"));
-    map.extra.insert("cost".to_owned(), "missing".to_owned());
+    map.extra.insert("cost".parse().unwrap(), "missing".to_owned());
     assert!(person(&map, Some("asha"), &sent).unwrap().attributes.0.is_empty());
 }
 
