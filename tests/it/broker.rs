@@ -134,6 +134,12 @@ impl Broker {
         body
     }
 
+    /// The id that ties the newest event to a page and a log line.
+    pub async fn last_reference(&self) -> Option<String> {
+        let events = self.app.ground.store.audit_after(0, 100_000).await.unwrap();
+        events.last().and_then(|event| event.link.reference.clone())
+    }
+
     pub async fn head(&self) -> Head {
         self.app.ground.store.audit_head().await.unwrap()
     }
