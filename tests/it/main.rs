@@ -4,9 +4,12 @@
 
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod broker;
+mod browser;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod browser_client;
 mod config;
+#[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
+mod demo;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod hostile;
 mod issuance;

@@ -1,0 +1,254 @@
+"""What people do with Rolegate in a browser, told from the first click to the last."""
+
+import json
+import os
+import re
+import subprocess
+import unittest
+
+from axe_playwright_python.sync_playwright import Axe
+from harness import BROKER, SANDBOX, Story, expect
+from playwright.sync_api import Error as PlaywrightError
+
+# (account, role) of the development company that Asha, the platform admin, may use.
+ACCOUNT, ACCOUNT_ID, ROLE = "Payments production", "111122223333", "ReadOnly"
+
+
+def row(page, account_id=ACCOUNT_ID, role=ROLE):
+    """A role in the list of all accounts."""
+    return page.locator(f'#all form[action="/roles/{account_id}/{role}/console"]')
+
+
+def environment(text):
+    """The variables of `export NAME=value` lines."""
+    return dict(re.findall(r"""^export (AWS_\w+)=["']?([^"'\n]*)""", text, re.M))
+
+
+def caller(variables):
+    """Who the AWS CLI is with these variables, as the sandbox's STS says."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    clean |= {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+    clean |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL_STS": SANDBOX}
+    command = [os.environ["AWS_CLI"], "sts", "get-caller-identity", "--output", "json"]
+    answer = subprocess.run(command, env=clean | variables, capture_output=True, text=True, timeout=60)
+    if answer.returncode:
+        raise AssertionError(f"{command}: {answer.stderr}")
+    return json.loads(answer.stdout)
+
+
+class SigningIn(Story):
+    def test_with_scripts_a_person_signs_in_filters_and_enter_opens_the_console(self):
+        with self.visitor() as page:
+            self.sign_in(page, "Asha Raman")
+            expect(page.get_by_role("heading", name="Your roles")).to_be_visible()
+            page.get_by_role("searchbox").fill("payments production readonly")
+            expect(page.locator("#count")).to_have_text("1 role in 1 account")
+            with page.context.expect_page() as opening:
+                page.keyboard.press("Enter")
+            self.assert_console(opening.value)
+
+    def test_without_scripts_a_person_signs_in_and_a_button_opens_the_console(self):
+        with self.visitor(scripts=False) as page:
+            self.sign_in(page, "Asha Raman", scripts=False)
+            page.get_by_role("searchbox").fill("payments production")
+            page.get_by_role("button", name="Filter", exact=True).click()
+            with page.context.expect_page() as opening:
+                row(page).get_by_role("button", name="Open console").click()
+            self.assert_console(opening.value)
+
+    def assert_console(self, page):
+        expect(page.locator("#account")).to_have_text(ACCOUNT_ID)
+        expect(page.locator("#role")).to_contain_text(ROLE)
+        expect(page.locator("#session-name")).to_have_text("asha.raman@larkspur.example")
+        self.assertTrue(page.url.startswith(SANDBOX), page.url)
+
+    def test_a_person_without_any_role_is_told_why_and_whom_to_ask(self):
+        with self.visitor() as page:
+            self.sign_in(page, "Omar Haddad")
+            expect(page.get_by_role("heading", name="No role is mapped to you")).to_be_visible()
+            expect(page.locator(".chips li")).to_have_text(["all-staff", "sales"])
+
+    def test_a_name_full_of_markup_is_shown_as_it_is_written(self):
+        with self.visitor() as page:
+            self.sign_in(page, "Zed")
+            expect(page.locator(".who-name strong")).to_have_text("""Zoë "Zed" O'Brien & Müller""")
+
+    def test_a_deep_link_leads_through_sign_in_to_the_page_it_names(self):
+        with self.visitor() as page:
+            self.sign_in(page, "Asha Raman", path=f"/roles/{ACCOUNT_ID}/{ROLE}/why")
+            expect(page).to_have_url(f"{BROKER}/roles/{ACCOUNT_ID}/{ROLE}/why")
+            expect(page.locator("main")).to_contain_text("Your groups contain engineering")
+
+    def test_cancelling_at_the_identity_provider_leads_to_a_page_with_a_way_on(self):
+        with self.visitor(allowed_errors=["status of 4"]) as page:
+            page.goto("/")
+            page.locator(".ways a").first.click()
+            page.get_by_role("button", name="Cancel and go back").click()
+            page.wait_for_url(f"{BROKER}/**")
+            expect(page.get_by_role("heading", level=1)).to_be_visible()
+            expect(page.get_by_role("link", name=re.compile("sign.in", re.I)).first).to_be_visible()
+
+    def test_signing_out_ends_the_session_and_going_back_shows_nothing(self):
+        with self.visitor() as page:
+            self.sign_in(page, "Asha Raman")
+            page.get_by_role("button", name="Sign out").click()
+            expect(page.get_by_role("heading", level=1)).to_contain_text("signed out")
+            page.go_back()
+            expect(page.get_by_role("heading", name="Your roles")).to_have_count(0)
+            page.goto("/")
+            expect(page).to_have_url(re.compile("/sign-in"))
+
+    def test_the_session_cookie_is_beyond_scripts_and_other_sites(self):
+        with self.visitor() as page:
+            self.sign_in(page, "Asha Raman")
+            self.assertEqual("", page.evaluate("document.cookie"))
+            mine = [cookie for cookie in page.context.cookies(BROKER) if cookie["name"] == "rolegate"]
+            self.assertEqual(1, len(mine), page.context.cookies(BROKER))
+            self.assertTrue(mine[0]["httpOnly"])
+            self.assertIn(mine[0]["sameSite"], ("Lax", "Strict"))
+
+
+class Credentials(Story):
+    def test_with_scripts_values_are_hidden_until_asked_for_and_the_aws_cli_accepts_them(self):
+        with self.visitor() as page:
+            self.sign_in(page, "Asha Raman")
+            row(page).get_by_role("button", name="Get credentials").click()
+            text = page.locator("[id^=text-]").first
+            expect(text).to_be_hidden()
+            page.get_by_text("Show values").first.click()
+            expect(text).to_be_visible()
+            self.assert_accepted(environment(text.inner_text()))
+            expect(page.locator("#left")).to_have_text(re.compile(r"\d+ (h|min)"))
+
+    def test_without_scripts_values_are_hidden_until_asked_for_and_the_aws_cli_accepts_them(self):
+        with self.visitor(scripts=False) as page:
+            self.sign_in(page, "Asha Raman", scripts=False)
+            row(page).get_by_role("button", name="Get credentials").click()
+            text = page.locator("[id^=text-]").first
+            expect(text).to_be_hidden()
+            page.get_by_text("Show values").first.click()
+            expect(text).to_be_visible()
+            self.assert_accepted(environment(text.inner_text()))
+
+    def assert_accepted(self, variables):
+        arn = caller(variables)["Arn"]
+        self.assertIn(f"assumed-role/{ROLE}/", arn)
+        self.assertIn(f"::{ACCOUNT_ID}:", arn)
+        self.assertTrue(arn.endswith("/asha.raman@larkspur.example"), arn)
+
+    def test_copying_puts_the_whole_text_into_the_clipboard(self):
+        with self.visitor() as page:
+            page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+            self.sign_in(page, "Asha Raman")
+            row(page).get_by_role("button", name="Get credentials").click()
+            page.locator("[data-copy^='#text-']:visible").click()
+            expect(page.locator("#live")).to_have_text("Copied")
+            copied = page.evaluate("navigator.clipboard.readText()")
+            self.assertEqual(copied, page.locator("[id^=text-]").first.text_content())
+            self.assertLess({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}, set(environment(copied)))
+
+    def test_a_download_is_the_file_it_says(self):
+        for scripts in (True, False):
+            with self.subTest(scripts=scripts), self.visitor(scripts=scripts) as page:
+                self.sign_in(page, "Asha Raman", scripts=scripts)
+                row(page).get_by_role("button", name="Get credentials").click()
+                with page.expect_download() as download:
+                    page.get_by_role("button", name="Download").locator("visible=true").first.click()
+                with open(download.value.path()) as file:
+                    self.assert_accepted(environment(file.read()))
+
+    def test_credentials_are_gone_from_history(self):
+        with self.visitor(allowed_errors=["ERR_CACHE_MISS", "status of"]) as page:
+            self.sign_in(page, "Asha Raman")
+            row(page).get_by_role("button", name="Get credentials").click()
+            secret = page.locator("#value-secret").text_content()
+            page.get_by_role("link", name="All your roles").click()
+            expect(page.get_by_role("heading", name="Your roles")).to_be_visible()
+            try:
+                page.go_back(wait_until="commit")
+            except PlaywrightError:
+                pass  # Chromium asks whether to send the form again, and shows an error page of its own until told
+            page.wait_for_timeout(500)
+            expect(page.locator("#value-secret")).to_have_count(0)
+            self.assertNotIn(secret, page.content())
+
+
+class Keyboard(Story):
+    def focused(self, page):
+        return page.locator(":focus")
+
+    def test_slash_arrows_and_shift_enter_are_all_one_needs(self):
+        with self.visitor() as page:
+            self.sign_in(page, "Asha Raman")
+            page.keyboard.press("Escape")
+            page.keyboard.press("/")
+            expect(self.focused(page)).to_have_attribute("type", "search")
+            page.keyboard.type("data lake")
+            page.keyboard.press("ArrowDown")
+            expect(self.focused(page)).to_have_text("Open console")
+            first = self.focused(page).evaluate("button => button.form.getAttribute('action')")
+            page.keyboard.press("ArrowDown")
+            second = self.focused(page).evaluate("button => button.form.getAttribute('action')")
+            self.assertNotEqual(first, second)
+            page.keyboard.press("ArrowUp")
+            page.keyboard.press("Shift+Enter")
+            expect(page.get_by_role("heading", level=1)).to_contain_text(first.split("/")[-2])
+            expect(page.locator(".kind")).to_have_text("Credentials for")
+
+    def test_without_scripts_the_tab_key_reaches_everything_in_order(self):
+        with self.visitor(scripts=False) as page:
+            page.goto("/")
+            page.keyboard.press("Tab")
+            expect(self.focused(page)).to_have_text("Skip to content")
+            page.keyboard.press("Tab")
+            page.keyboard.press("Tab")
+            expect(self.focused(page)).to_have_attribute("href", re.compile("/saml/.+/start"))
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("heading", name="Who are you today?")).to_be_visible()
+
+    def test_a_favourite_stays_on_top_for_the_next_visit(self):
+        with self.visitor() as page:
+            self.sign_in(page, "Lin Wei")
+            name = page.locator("#all .r .n b").first.inner_text()
+            page.locator("#all .r .f").first.click()
+            favourites = page.locator("#mine section", has=page.get_by_role("heading", name="Favourites"))
+            expect(favourites.locator(".n b")).to_have_text(name)
+            page.reload()
+            expect(favourites.locator(".n b")).to_have_text(name)
+
+
+class Looks(Story):
+    PAGES = ["/sign-in", "/", "/?q=payments", f"/roles/{ACCOUNT_ID}/{ROLE}/why", "/nowhere"]
+
+    def test_no_page_needs_sideways_scrolling_on_a_phone(self):
+        for width in (320, 390):
+            with self.subTest(width=width), self.visitor(width=width, allowed_errors=["status of 404"]) as page:
+                self.sign_in(page, "Asha Raman")
+                for path in self.PAGES:
+                    page.goto(path)
+                    self.assert_fits(page)
+                page.goto("/?q=payments+production")
+                row(page).get_by_role("button", name="Get credentials").click()
+                page.get_by_text("Show values").first.click()
+                self.assert_fits(page)
+
+    def test_no_page_has_a_fault_that_axe_finds_in_light_or_dark(self):
+        axe = Axe()
+        for colors in ("light", "dark"):
+            with self.subTest(colors=colors), self.visitor(colors=colors, allowed_errors=["status of 404"]) as page:
+                self.sign_in(page, "Asha Raman")
+                for path in self.PAGES:
+                    page.goto(path)
+                    self.assert_faultless(axe, page)
+                page.goto("/?q=payments+production")
+                row(page).get_by_role("button", name="Get credentials").click()
+                page.get_by_text("Show values").first.click()
+                self.assert_faultless(axe, page)
+
+    def assert_faultless(self, axe, page):
+        found = axe.run(page).response["violations"]
+        self.assertEqual([], [(rule["id"], [node["html"] for node in rule["nodes"]][:3]) for rule in found], page.url)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

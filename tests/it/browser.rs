@@ -1,0 +1,43 @@
+//! The stories of `tests/browser`, told by Chromium.
+
+use std::process::{Command, Stdio};
+
+use crate::broker::Broker;
+use crate::demo::Demo;
+use crate::peers::SimpleSaml;
+use crate::sign_in::catalog;
+use crate::tools::{chromium, python_tool, repository};
+
+/// Runs every story of a file and shows what was said about those that do not hold.
+async fn tell(file: &str, where_things_are: &[(&str, &str)]) {
+    let mut command = Command::new(python_tool("python"));
+    command
+        .args(["-m", "unittest", "-v", file])
+        .current_dir(repository().join("tests/browser"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("CHROMIUM", chromium())
+        .env("AWS_CLI", python_tool("aws"))
+        .env("ARTIFACTS", repository().join("target/browser"))
+        .envs(where_things_are.iter().copied())
+        .stdin(Stdio::null());
+    // Elsewhere, so that the broker of this very process can answer meanwhile.
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    assert!(!said.contains("skipped"), "a story was not told:\n{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_sign_in_and_use_their_roles_in_the_demo() {
+    let demo = Demo::start().await;
+    tell("stories", &[("BROKER_URL", &demo.broker), ("SANDBOX_URL", &demo.sandbox)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_sign_in_at_an_identity_provider_on_another_site() {
+    let broker = Broker::wishes().start().await;
+    let peer = SimpleSaml::start_with("localhost", &["--sp-metadata", &broker.at("/saml/corp/metadata")]);
+    broker.apply(&catalog(&peer, "idp_initiated = true")).await;
+    let start = peer.start_url(&broker.at("/saml/corp/metadata"), "");
+    tell("foreign", &[("BROKER_URL", broker.at("").trim_end_matches('/')), ("IDP_START_URL", &start)]).await;
+}
