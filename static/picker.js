@@ -168,8 +168,8 @@ document.addEventListener("keydown", (event) => {
   if (key === "Enter" && typing) return done(() => row?.querySelector(event.shiftKey ? ".k" : ".c").click());
   if (key === "Enter" && event.shiftKey && row) return done(() => row.querySelector(".k").click());
   if (key === "?" && help && !(typing && q.value)) return done(() => help.showModal());
+  if (key === "/" && q && !(typing && q.value)) return done(() => { q.focus(); q.select(); });
   if (typing) return;
-  if (key === "/" && q) return done(() => { q.focus(); q.select(); });
   if (key === "c" && row) return done(() => row.querySelector(".k").click());
   if (key === "f" && row) return done(() => favourite(row.querySelector(".f")));
   if (q && key.length === 1 && key !== " ") q.focus(); // the letter itself lands in the field

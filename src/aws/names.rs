@@ -29,7 +29,8 @@ pub struct SessionName(String);
 pub struct SourceIdentity(String);
 
 impl SessionName {
-    /// The nearest valid name to what the person is called; see [`legal_name`].
+    /// The nearest valid name to what the person is called; what is legal is kept, and the rest is replaced
+    /// so that no two people share a name.
     #[must_use]
     pub fn for_person(who: &str) -> Self {
         Self(legal_name(who))
@@ -42,7 +43,8 @@ impl SessionName {
 }
 
 impl SourceIdentity {
-    /// The nearest valid name to what the person is called; see [`legal_name`].
+    /// The nearest valid name to what the person is called; what is legal is kept, and the rest is replaced
+    /// so that no two people share a name.
     #[must_use]
     pub fn for_person(who: &str) -> Self {
         Self(legal_name(who))
