@@ -97,15 +97,17 @@ pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
     let sandbox =
         tokio::task::spawn_blocking(move || Sandbox::build(config)).await.map_err(SandboxCommandError::Thread)??;
 
-    eprintln!("Sandbox on {base} (STS, federation endpoint, console, identity provider)");
-    eprintln!("  export AWS_ENDPOINT_URL_STS={}", base.as_str().trim_end_matches('/'));
-    eprintln!("  SAML providers are read from {}", args.broker);
-    HttpServer::new(move || App::new().configure(sandbox.configure()))
+    let server = HttpServer::new(move || App::new().configure(sandbox.configure()))
         .workers(2)
         .shutdown_timeout(10)
         .listen(listener)
         .map_err(SandboxCommandError::Serve)?
-        .run()
-        .await
-        .map_err(SandboxCommandError::Serve)
+        .run();
+    eprintln!(
+        "Sandbox on {base} (STS, federation endpoint, console, identity provider)\n  SAML providers are read from {}\n  \
+         export AWS_ENDPOINT_URL_STS={}",
+        args.broker,
+        base.as_str().trim_end_matches('/')
+    );
+    server.await.map_err(SandboxCommandError::Serve)
 }

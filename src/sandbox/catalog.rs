@@ -91,6 +91,8 @@ kind = "saml"
 name = {name}
 metadata_url = {metadata}
 idp_initiated = true
+# Otherwise whoever signs out and in again would be the same person, and a demo is for trying several.
+force_authn = true
 [connector.attributes]
 email = "email"
 name = "displayName"

@@ -10,6 +10,10 @@
 //! | `/console/…` | [`console`]: who you are, until when |
 //! | `/idp/…` | [`idp`]: people to sign in as |
 //! | `GET /` in a browser | what is here |
+//!
+//! Where AWS does not say what it does, the stricter way was taken. Known differences: access key ids begin with `SBOX`,
+//! so that no scanner takes them for leaked ones; encrypted assertions are not opened; nothing is throttled; packed sizes
+//! are estimated; the console keeps several sessions of one browser, as AWS does for people who switched that on.
 
 mod catalog;
 mod console;

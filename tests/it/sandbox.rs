@@ -39,8 +39,8 @@ fn start() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
 }
 
-fn broker_metadata() -> String {
-    let certificate = Element::new(DS, "X509Certificate").text(TRUSTED.certificate_base64());
+fn broker_metadata(key: &SigningKey) -> String {
+    let certificate = Element::new(DS, "X509Certificate").text(key.certificate_base64());
     let key = Element::new(DS, "KeyInfo").child(Element::new(DS, "X509Data").child(certificate));
     Element::new(MD, "EntityDescriptor")
         .attr("entityID", BROKER)
@@ -75,20 +75,23 @@ struct Running {
     client: reqwest::Client,
 }
 
-fn serve(clock: Arc<dyn Clock>, data: Option<&std::path::Path>) -> Url {
+fn serve(clock: Arc<dyn Clock>, change: impl FnOnce(&mut SandboxConfig)) -> Url {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base: Url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
-    let sandbox = Sandbox::build(SandboxConfig {
+    let mut config = SandboxConfig {
         base: base.clone(),
-        data: data.map(std::path::Path::to_path_buf),
+        data: None,
         clock,
         rng: Arc::new(SystemRng),
         world: World::larkspur(),
-        saml_providers: BTreeMap::from([("rolegate".parse().unwrap(), MetadataSource::Inline(broker_metadata()))]),
+        saml_providers: BTreeMap::new(),
         service_providers: vec![MetadataSource::Inline(sp_metadata())],
         any_loopback_service_provider: false,
-    })
-    .unwrap();
+    };
+    let provider = "rolegate".parse().unwrap();
+    config.saml_providers.insert(provider, MetadataSource::Inline(broker_metadata(&TRUSTED)));
+    change(&mut config);
+    let sandbox = Sandbox::build(config).unwrap();
     let server = HttpServer::new(move || App::new().configure(sandbox.configure()))
         .workers(1)
         .disable_signals()
@@ -105,12 +108,12 @@ fn client() -> reqwest::Client {
 
 impl Running {
     fn start() -> Self {
-        Self::start_at(start())
+        Self::start_with(|_| {})
     }
 
-    fn start_at(now: Timestamp) -> Self {
-        let clock = Arc::new(ManualClock::at(now));
-        Self { base: serve(clock.clone(), None), clock, client: client() }
+    fn start_with(change: impl FnOnce(&mut SandboxConfig)) -> Self {
+        let clock = Arc::new(ManualClock::at(start()));
+        Self { base: serve(clock.clone(), change), clock, client: client() }
     }
 
     fn at(&self, path: &str) -> Url {

@@ -337,3 +337,69 @@ async fn session_policies_are_read_before_the_assertion_is() {
         "This policy contains invalid Json",
     );
 }
+
+#[actix_web::test]
+async fn an_assertion_beside_the_signed_one_is_not_believed() {
+    let aws = Running::start();
+    let good = Assertion::default().write(aws.clock.now());
+    let (before, rest) = good.split_once("<saml:Assertion").unwrap();
+    let (inside, after) = rest.split_once("</samlp:Response>").unwrap();
+    let evil = inside.replace(">asha<", ">mallory<");
+    let (evil_head, evil_tail) = evil.split_once("<ds:Signature").unwrap();
+    let unsigned = format!("{evil_head}{}", evil_tail.split_once("</ds:Signature>").unwrap().1);
+    let renamed = unsigned.replacen(" ID=\"_", " ID=\"_e", 1);
+    for wrapped in [
+        format!("{before}<saml:Assertion{renamed}<saml:Assertion{inside}</samlp:Response>{after}"),
+        format!("{before}<saml:Assertion{inside}<saml:Assertion{renamed}</samlp:Response>{after}"),
+        format!("{before}<saml:Assertion{unsigned}<saml:Assertion{inside}</samlp:Response>{after}"),
+    ] {
+        let params = [
+            ("Action", "AssumeRoleWithSAML"),
+            ("Version", "2011-06-15"),
+            ("RoleArn", READ_ONLY),
+            ("PrincipalArn", PROVIDER),
+            ("SAMLAssertion", &STANDARD.encode(wrapped)),
+        ];
+        aws.call(&params).await.is_refused(400, "InvalidIdentityToken", "");
+    }
+}
+
+#[actix_web::test]
+async fn a_key_the_broker_has_just_begun_to_use_is_known_at_once() {
+    // What the broker publishes, and changes while the sandbox still remembers the old one.
+    let published = Arc::new(std::sync::Mutex::new(broker_metadata(&TRUSTED)));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at: Url = format!("http://{}/metadata", listener.local_addr().unwrap()).parse().unwrap();
+    let shared = published.clone();
+    let server = HttpServer::new(move || {
+        let shared = shared.clone();
+        App::new().route(
+            "/metadata",
+            actix_web::web::get().to(move || {
+                let text = shared.lock().unwrap().clone();
+                async move { text }
+            }),
+        )
+    });
+    actix_web::rt::spawn(server.workers(1).disable_signals().listen(listener).unwrap().run());
+
+    let aws = Running::start_with(|config| {
+        config.saml_providers.insert("rolegate".parse().unwrap(), MetadataSource::Url(at));
+    });
+    assert_eq!(aws.assume(&Assertion::default()).await.status, 200);
+    let rolled = Assertion { key: &STRANGE, ..Assertion::default() };
+    aws.assume(&rolled).await.is_refused(400, "InvalidIdentityToken", "Response signature invalid");
+    *published.lock().unwrap() = broker_metadata(&STRANGE);
+    assert_eq!(aws.assume(&rolled).await.status, 200);
+    aws.assume(&Assertion::default()).await.is_refused(400, "InvalidIdentityToken", "Response signature invalid");
+}
+
+#[actix_web::test]
+async fn without_metadata_there_is_no_provider() {
+    let aws = Running::start_with(|config| {
+        // Nothing listens on the discard port.
+        let nowhere = MetadataSource::Url("http://127.0.0.1:9/".parse().unwrap());
+        config.saml_providers.insert("rolegate".parse().unwrap(), nowhere);
+    });
+    aws.assume(&Assertion::default()).await.is_refused(400, "InvalidIdentityToken", "Specified provider doesn't exist");
+}

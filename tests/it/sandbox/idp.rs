@@ -1,6 +1,7 @@
 //! The development identity provider, asked as a service provider asks.
 
-use rolegate::saml::redirect::{Carries, query, receive};
+use rolegate::saml::redirect::{Carries, query, receive, signed_query};
+use rolegate::saml::write::RSA_SHA256;
 
 use super::*;
 use crate::browser_client::{Browser, Page};
@@ -243,4 +244,45 @@ async fn two_sandboxes_on_one_host_do_not_share_a_cookie() {
     let page = browser.get(&Ask::default().url(&one)).await;
     choose(&mut browser, &page, "lin").await;
     assert!(browser.get(&Ask::default().url(&other)).await.has_form_with("pending"));
+}
+
+#[actix_web::test]
+async fn a_service_provider_that_signs_its_requests_is_not_impersonated() {
+    let signs =
+        sp_metadata().replace("<md:SPSSODescriptor", "<md:SPSSODescriptor AuthnRequestsSigned=\"true\"").replace(
+            "<md:SingleLogoutService",
+            &format!(
+                "<md:KeyDescriptor use=\"signing\"><ds:KeyInfo xmlns:ds=\"{}\"><ds:X509Data><ds:X509Certificate>{}\
+             </ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor><md:SingleLogoutService",
+                DS.uri,
+                TRUSTED.certificate_base64()
+            ),
+        );
+    let idp = Running::start_with(|config| config.service_providers = vec![MetadataSource::Inline(signs)]);
+    let ask = async |key: Option<&SigningKey>| {
+        let xml = Ask::default().xml();
+        let mut url = idp.at("/idp/saml/sso");
+        url.set_query(Some(&match key {
+            Some(key) => signed_query(Carries::Request, &xml, None, RSA_SHA256, |bytes| key.sign(bytes)).unwrap(),
+            None => query(Carries::Request, &xml, None),
+        }));
+        Browser::new().get(url.as_str()).await
+    };
+    assert_eq!(ask(Some(&TRUSTED)).await.status, 200);
+    for key in [None, Some(&*STRANGE)] {
+        let page = ask(key).await;
+        assert_eq!(page.status, 400);
+        assert!(page.body.contains("not signed as"), "{}", page.body);
+    }
+}
+
+#[actix_web::test]
+async fn anybody_on_this_machine_is_answered_where_that_was_asked_for() {
+    let idp = Running::start_with(|config| config.any_loopback_service_provider = true);
+    let ask = async |issuer, acs_url| Browser::new().get(&Ask { issuer, acs_url, ..Ask::default() }.url(&idp)).await;
+    assert_eq!(ask("urn:new", Some("http://localhost:3000/acs")).await.status, 200);
+    assert_eq!(ask("urn:new", Some("https://evil.example/acs")).await.status, 400);
+    assert_eq!(ask("urn:new", None).await.status, 400);
+    // Whoever is registered stays with what is registered.
+    assert_eq!(ask(SP, Some("http://localhost:3000/acs")).await.status, 400);
 }

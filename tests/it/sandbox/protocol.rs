@@ -96,7 +96,8 @@ async fn a_body_of_more_than_ten_million_bytes_is_too_large() {
 async fn the_real_command_line_is_told_whose_credentials_it_holds() {
     let clock = Arc::new(SystemClock);
     let folder = tempfile::tempdir().unwrap();
-    let base = serve(clock.clone(), Some(folder.path()));
+    let keep = |config: &mut SandboxConfig| config.data = Some(folder.path().to_owned());
+    let base = serve(clock.clone(), keep);
     let manual = Arc::new(ManualClock::at(clock.now()));
     let aws = Running { base: base.clone(), clock: manual, client: client() };
     let issued = aws.assume(&Assertion::default()).await;
@@ -111,14 +112,14 @@ async fn the_real_command_line_is_told_whose_credentials_it_holds() {
     assert_eq!(identity["Account"], "111122223333");
 
     // Another process on the same directory knows the credentials too.
-    let restarted = serve(clock, Some(folder.path()));
+    let restarted = serve(clock, keep);
     assert_eq!(ask(restarted, keys).await["Arn"], issued.get("Arn"));
 }
 
 #[actix_web::test]
 async fn the_real_command_line_is_refused_with_credentials_that_are_not_whole() {
     let clock = Arc::new(SystemClock);
-    let base = serve(clock.clone(), None);
+    let base = serve(clock.clone(), |_| {});
     let manual = Arc::new(ManualClock::at(clock.now()));
     let aws = Running { base: base.clone(), clock: manual, client: client() };
     let keys = aws.assume(&Assertion::default()).await.keys();
@@ -154,4 +155,33 @@ async fn an_unsigned_question_for_the_caller_is_not_answered() {
     let aws = Running::start();
     let answer = aws.call(&[("Action", "GetCallerIdentity"), V]).await;
     answer.is_refused(403, "MissingAuthenticationToken", "Request is missing Authentication Token");
+}
+
+#[test]
+fn the_command_serves_until_it_is_told_to_stop() {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    let mut child = tools::rolegate()
+        .args(["sandbox", "--listen", "127.0.0.1:0"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Kept until the end: a program whose stderr is gone cannot say goodbye.
+    let mut words = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let line = words.find(|line| line.contains("AWS_ENDPOINT_URL_STS=")).unwrap();
+    let address = line.rsplit("http://").next().unwrap();
+    let mut connection = std::net::TcpStream::connect(address).unwrap();
+    connection.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    assert!(std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn the_command_does_not_listen_for_other_machines_unless_it_is_told_what_that_means() {
+    let refused = tools::rolegate().args(["sandbox", "--listen", "0.0.0.0:0"]).output().unwrap();
+    assert!(!refused.status.success());
+    let words = String::from_utf8_lossy(&refused.stderr);
+    assert!(words.contains("--i-know-this-is-not-aws"), "{words}");
 }
