@@ -29,6 +29,12 @@ impl Wishes {
         self
     }
 
+    /// Settings that hold unless the test wishes otherwise.
+    pub fn unless_set(mut self, settings: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        self.settings.splice(0..0, settings);
+        self
+    }
+
     /// A clock that the test moves; the machine's otherwise.
     pub fn clock(mut self, clock: &Arc<ManualClock>) -> Self {
         self.clock = Some(Arc::clone(clock));

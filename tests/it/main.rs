@@ -15,7 +15,10 @@ mod hostile;
 mod issuance;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod peers;
+mod roles;
 mod sandbox;
+#[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
+mod sandboxed;
 mod sign_in;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod tools;
