@@ -334,3 +334,38 @@ fn lengths_of_time_are_read_in_any_unit() {
         assert!(read(&role(bad)).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn the_examples_of_the_reference_are_a_catalog() {
+    let reference = include_str!("../../../docs/catalog.md");
+    let blocks = reference.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let text: String = blocks.chain(["[[role]]\naccount = \"111122223333\"\nname = \"ReadOnly\"\n"]).collect();
+    let catalog = read(&text).unwrap_or_else(|mistakes| panic!("{mistakes}")).catalog;
+    assert_eq!((catalog.connectors().len(), catalog.roles().len(), catalog.rules().len()), (1, 2, 3));
+    for key in CONNECTOR_KEYS {
+        assert!(reference.contains(&format!("| `{key}` |")), "{key} is not in the reference");
+    }
+}
+
+const CONNECTOR_KEYS: &[&str] = &[
+    "id",
+    "kind",
+    "name",
+    "enabled",
+    "metadata_file",
+    "metadata_url",
+    "metadata_xml",
+    "idp_entity_id",
+    "sp_entity_id",
+    "idp_initiated",
+    "sign_requests",
+    "encrypt_assertions",
+    "force_authn",
+    "allow_sha1",
+    "clock_skew",
+    "name_id_format",
+    "authn_contexts",
+    "authn_comparison",
+    "session_idle",
+    "session_absolute",
+];
