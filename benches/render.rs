@@ -34,7 +34,9 @@ fn catalog() -> String {
             );
         }
     }
-    text.push_str("[[rule]]\nid = \"all\"\nwhen = { groups = \"admins\" }\ngrant = [{ account = \"*\", role = \"*\" }]\n");
+    text.push_str(
+        "[[rule]]\nid = \"all\"\nwhen = { groups = \"admins\" }\ngrant = [{ account = \"*\", role = \"*\" }]\n",
+    );
     text
 }
 

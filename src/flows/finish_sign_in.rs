@@ -62,12 +62,6 @@ impl FinishSignIn {
         Self { ground, catalog, times }
     }
 
-    /// A cookie for a browser that has none yet.
-    #[must_use]
-    pub fn new_browser(&self) -> Token {
-        Token::generate(&*self.ground.rng)
-    }
-
     /// `GET …/finish`: the redirect after the reply. A ticket that nobody here began is looked at, not used.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::fields::Fields;
@@ -62,7 +62,7 @@ fn path_and_name(access: &RoleAccess<'_>) -> (String, String) {
 }
 
 /// The frame of every page for somebody signed in.
-pub(super) fn shell(session: &LiveSession, catalog: &Catalog, now: Timestamp) -> Shell {
+pub(super) fn shell(session: &LiveSession, catalog: &Catalog, ground: &Ground) -> Shell {
     let identity = &session.identity;
     let connector = &identity.subject.connector;
     let connector = catalog.connector(connector).map_or_else(|| connector.to_string(), |found| found.name.clone());
@@ -72,13 +72,13 @@ pub(super) fn shell(session: &LiveSession, catalog: &Catalog, now: Timestamp) ->
         connector,
     };
     let mut notices = Vec::new();
-    let left = session.expires.duration_since(now);
+    let left = session.expires.duration_since(ground.clock.now());
     if left < ENDING_SOON {
         let minutes = usize::try_from((left.as_secs().max(0) + 59) / 60).unwrap_or(0);
         let text = format!("Your session ends in {}.", views::counted(minutes, "minute", "minutes"));
         notices.push(Notice::new(Tone::Warning, text).with_link("/sign-in", "Sign in again"));
     }
-    Shell { csrf: csrf_token(&session.token), person: Some(person), notices }
+    Shell { csrf: csrf_token(&session.token, &*ground.rng), person: Some(person), notices }
 }
 
 fn incomplete_notice(decision: &Decision) -> Option<Notice> {
@@ -205,7 +205,7 @@ pub async fn show(
     let identity = &user.0.identity;
     let decision = loaded.policy.decide(identity);
     let preferences = ground.store.preferences(&identity.subject).await?;
-    let mut shell = shell(&user.0, &loaded.catalog, ground.clock.now());
+    let mut shell = shell(&user.0, &loaded.catalog, &ground);
     shell.notices.extend(incomplete_notice(&decision));
     let query: String = fields.get("q").unwrap_or("").chars().take(200).collect();
     let help = help_text(&loaded.catalog, &help);
@@ -249,7 +249,7 @@ pub async fn go(
     let roles =
         found.iter().map(|access| RoleRow { destination: destination.clone(), ..rows.row(access, false) }).collect();
     Ok(page(&views::Go {
-        shell: shell(&user.0, &loaded.catalog, ground.clock.now()),
+        shell: shell(&user.0, &loaded.catalog, &ground),
         account_name: first.account().name.clone(),
         account_id: first.account().id.to_string(),
         destination,

@@ -104,7 +104,7 @@ pub async fn credentials(
     }
     let decision = loaded.policy.decide(&user.0.identity);
     let Some(access) = decision.role(account, &role) else { return Err(Problem::new(Kind::RoleNotPermitted)) };
-    let mut shell = shell(&user.0, &loaded.catalog, flow.ground.clock.now());
+    let mut shell = shell(&user.0, &loaded.catalog, &flow.ground);
     if issued.is_shortened() {
         let text = format!(
             "AWS allows this role only shorter sessions, so you got {} instead of {}. Your administrator can correct \
@@ -234,7 +234,7 @@ pub async fn why(
         });
     }
     Ok(page(&views::Why {
-        shell: shell(&user.0, &loaded.catalog, ground.clock.now()),
+        shell: shell(&user.0, &loaded.catalog, &ground),
         role: role_title(&access),
         arn: access.arn().to_string(),
         description: access.role().description.clone().unwrap_or_default(),

@@ -5,8 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::fields::{Fields, Form, ReplyForm};
 use super::limits::Limits;
 use super::problem::{Kind, Problem};
-use super::session::{Cookies, csrf_token};
+use super::session::{Cookies, csrf_matches, csrf_token};
 use super::{caller, page, see_other, views};
+use crate::flows::Ground;
 use crate::flows::connectors::{ConnectorError, Connectors};
 use crate::flows::current::CurrentCatalog;
 use crate::flows::finish_sign_in::{FinishError, FinishSignIn, Finished, Outcome};
@@ -86,6 +87,7 @@ pub async fn finish(
     request: HttpRequest,
     path: web::Path<String>,
     flow: web::Data<FinishSignIn>,
+    ground: web::Data<Ground>,
     catalog: web::Data<CurrentCatalog>,
     cookies: web::Data<Cookies>,
     limits: web::Data<Limits>,
@@ -98,9 +100,9 @@ pub async fn finish(
     match flow.arrive(&connector, &ticket, browser.as_ref(), old.as_ref(), &caller(&request)).await? {
         Outcome::SignedIn(finished) => welcome(&cookies, &connector, &finished),
         Outcome::AskFirst(identity) => {
-            let asked = browser.unwrap_or_else(|| flow.new_browser());
+            let asked = browser.unwrap_or_else(|| Token::generate(&*ground.rng));
             let name = catalog.get().await?.catalog.connector(&connector).map(|found| found.name.clone());
-            let shell = views::Shell { csrf: csrf_token(&asked), ..views::Shell::default() };
+            let shell = views::Shell { csrf: csrf_token(&asked, &*ground.rng), ..views::Shell::default() };
             let mut response = page(&views::ConfirmSignIn {
                 shell,
                 name: identity.display_name().to_owned(),
@@ -129,9 +131,8 @@ pub async fn confirm(
 ) -> Result<HttpResponse, Problem> {
     let connector = connector_id(&path)?;
     cookies.same_origin(request.headers())?;
-    let expected = cookies.browser_token(&request).map(|browser| csrf_token(&browser));
     let sent = form.0.get("csrf").unwrap_or("");
-    let ours = expected.is_some_and(|e| e.len() == sent.len() && openssl::memcmp::eq(e.as_bytes(), sent.as_bytes()));
+    let ours = cookies.browser_token(&request).is_some_and(|browser| csrf_matches(&browser, sent));
     if !ours {
         return Err(Problem::new(Kind::CrossSite));
     }

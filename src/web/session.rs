@@ -4,6 +4,8 @@ use actix_web::cookie::{Cookie, SameSite};
 use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderMap, HeaderName, ORIGIN};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::LocalBoxFuture;
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
@@ -12,7 +14,7 @@ use openssl::sign::Signer;
 use super::fields::{BodyLimits, Fields, read_form};
 use super::problem::{Kind, Problem};
 use crate::flows::sessions::LiveSession;
-use crate::sys::Token;
+use crate::sys::{Rng, Token};
 
 /// How cookies are named and marked; one per application.
 #[derive(Debug, Clone)]
@@ -118,14 +120,38 @@ const SESSION: &str = "rolegate";
 const BROWSER: &str = "rolegate-browser";
 const CONNECTOR: &str = "rolegate-connector";
 
-/// The value that our forms carry in their `csrf` field: bound to one session, useless without its cookie.
-#[must_use]
-pub fn csrf_token(session: &Token) -> String {
-    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+/// What a form of this session proves: bound to one session, useless without its cookie.
+fn csrf_secret(session: &Token) -> [u8; 32] {
     let key = PKey::hmac(session.expose_secret().as_bytes()).expect("43 characters make an HMAC key");
     let mut mac = Signer::new(MessageDigest::sha256(), &key).expect("HMAC with SHA-256 is always there");
     mac.update(b"rolegate csrf v1").expect("HMAC takes any bytes");
-    URL_SAFE_NO_PAD.encode(mac.sign_to_vec().expect("HMAC takes any bytes"))
+    mac.sign_to_vec().expect("HMAC takes any bytes").try_into().expect("SHA-256 is 32 bytes")
+}
+
+/// The value that our forms carry in their `csrf` field.
+///
+/// It looks different in every answer: a random pad, then the secret under that pad. Pages are compressed and repeat
+/// what was typed into the filter; an unchanging secret beside that could be guessed from the length (BREACH).
+#[must_use]
+pub fn csrf_token(session: &Token, rng: &dyn Rng) -> String {
+    let mut value = [0_u8; 64];
+    rng.fill(&mut value[..32]);
+    for (at, byte) in csrf_secret(session).into_iter().enumerate() {
+        value[32 + at] = byte ^ value[at];
+    }
+    URL_SAFE_NO_PAD.encode(value)
+}
+
+/// Whether a form's `csrf` field belongs to the session.
+#[must_use]
+pub fn csrf_matches(session: &Token, sent: &str) -> bool {
+    let Ok(value) = URL_SAFE_NO_PAD.decode(sent) else { return false };
+    let Ok(value) = <[u8; 64]>::try_from(value) else { return false };
+    let mut secret = [0_u8; 32];
+    for (at, byte) in secret.iter_mut().enumerate() {
+        *byte = value[at] ^ value[32 + at];
+    }
+    openssl::memcmp::eq(&secret, &csrf_secret(session))
 }
 
 /// Somebody with a live session. The gate of the route put it there; see `web::routes`.
@@ -157,14 +183,12 @@ impl FromRequest for CsrfForm {
             let limits =
                 *request.app_data::<web::Data<BodyLimits>>().expect("the application sets its body limits").get_ref();
             cookies.same_origin(request.headers())?;
-            let expected = {
+            let session = {
                 let extensions = request.extensions();
-                let session = extensions.get::<LiveSession>().ok_or_else(|| Problem::new(Kind::SignInRequired))?;
-                csrf_token(&session.token)
+                extensions.get::<LiveSession>().ok_or_else(|| Problem::new(Kind::SignInRequired))?.token.clone()
             };
             let fields = read_form(&request, &mut payload, limits.form).await?;
-            let sent = fields.get("csrf").unwrap_or("");
-            if sent.len() != expected.len() || !openssl::memcmp::eq(sent.as_bytes(), expected.as_bytes()) {
+            if !csrf_matches(&session, fields.get("csrf").unwrap_or("")) {
                 return Err(Problem::new(Kind::CrossSite).detail(
                     "This page was opened before you signed in, or is not ours. Please reload it and try again.",
                 ));
@@ -197,8 +221,13 @@ mod tests {
     fn a_csrf_value_belongs_to_one_session() {
         let rng = SeededRng::new(1);
         let (one, other) = (Token::generate(&rng), Token::generate(&rng));
-        assert_eq!(csrf_token(&one), csrf_token(&one));
-        assert_ne!(csrf_token(&one), csrf_token(&other));
+        let value = csrf_token(&one, &rng);
+        assert!(csrf_matches(&one, &value));
+        assert!(!csrf_matches(&other, &value));
+        assert_ne!(value, csrf_token(&one, &rng), "it looks different every time");
+        for junk in ["", "x", &value[1..], &value.replace(&value[40..44], "AAAA")] {
+            assert!(!csrf_matches(&one, junk), "{junk}");
+        }
     }
 
     #[test]
