@@ -52,6 +52,8 @@ pub enum StartError {
     SealingKeyFile { path: PathBuf, source: std::io::Error },
     #[error("the sealing key {path} does not hold a key; restore it from where you keep a copy")]
     SealingKey { path: PathBuf, source: crate::config::InvalidSealingKey },
+    #[error("there is no database {path}; check --data-dir, --database and --config, or start `rolegate serve` first")]
+    NoDatabase { path: PathBuf },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("a key pair cannot be used")]
@@ -64,6 +66,14 @@ pub enum StartError {
     Listen { address: std::net::SocketAddr, source: std::io::Error },
 }
 
+/// What to do when there is no database yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    Create,
+    /// A mistyped path must not look like an empty audit log.
+    Refuse,
+}
+
 /// The database and what is derived from the sealing key: enough for commands that answer no browser.
 #[derive(Debug)]
 pub struct Base {
@@ -73,11 +83,15 @@ pub struct Base {
 }
 
 impl Base {
-    /// Opens what a [`StoreConfig`] names, making what is not there yet.
+    /// Opens what a [`StoreConfig`] names.
     ///
     /// # Errors
-    /// [`StartError`].
-    pub async fn open_store(config: &StoreConfig, rng: &dyn Rng) -> Result<Self, StartError> {
+    /// [`StartError`]; [`StartError::NoDatabase`] when nothing is there and nothing may be made.
+    pub async fn open_store(config: &StoreConfig, missing: Missing, rng: &dyn Rng) -> Result<Self, StartError> {
+        let Database::Sqlite(path) = &config.database;
+        if missing == Missing::Refuse && !path.exists() {
+            return Err(StartError::NoDatabase { path: path.clone() });
+        }
         Self::open(&config.data_dir, &config.database, &config.sealing_key, rng).await
     }
 

@@ -47,6 +47,14 @@ pub enum CatalogCommand {
     },
 }
 
+impl CatalogArgs {
+    /// Whether the command may make a database: applying a first catalog before the first start is fine.
+    #[must_use]
+    pub fn creates(&self) -> bool {
+        matches!(self.command, CatalogCommand::Apply { dry_run: false, .. })
+    }
+}
+
 /// Why the command did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogCommandError {

@@ -13,22 +13,22 @@ use crate::config::{Checked, Config, ConfigErrors, Shown, ShownValue, Sources, S
 #[command(next_help_heading = "Settings")]
 pub struct ConfigArgs {
     /// Settings file [default: rolegate.toml, if it is there]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Address and port to listen on
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", global = true)]
     pub listen: Option<String>,
     /// Address people open, such as `https://aws.example.com`
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", global = true)]
     pub public_url: Option<String>,
     /// Database, such as sqlite:/var/lib/rolegate/rolegate.db
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", global = true)]
     pub database: Option<String>,
     /// Folder for this process's own files
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     pub data_dir: Option<String>,
     /// Any setting, such as --set session.idle_timeout=30m
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", global = true)]
     pub set: Vec<String>,
 }
 

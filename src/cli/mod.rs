@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::app::{Base, StartError};
+use crate::app::{Base, Missing, StartError};
 use crate::sys::{Clock as _, SystemClock, SystemRng};
 
 pub mod access;
@@ -75,7 +75,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Sandbox(args) => sandbox::run(args).await.map_err(Failure::from),
         Command::Config(command) => return command.run().unwrap_or_else(|error| fail(&error)),
         Command::Audit(command) => {
-            return with_base(&command.config, async |base| {
+            return with_base(&command.config, Missing::Refuse, async |base| {
                 audit::run(&command.command, &base.store, &base.chain).await.map(|()| ExitCode::SUCCESS)
             })
             .await;
@@ -84,7 +84,8 @@ async fn run(cli: Cli) -> ExitCode {
             if let Some(done) = catalog::run_without_store(&command, SystemClock.now()) {
                 return done.unwrap_or_else(|error| fail(&error));
             }
-            return with_base(&config, async |base| {
+            let missing = if command.creates() { Missing::Create } else { Missing::Refuse };
+            return with_base(&config, missing, async |base| {
                 catalog::run(&command, &base.store, &base.chain, SystemClock.now()).await
             })
             .await;
@@ -93,7 +94,10 @@ async fn run(cli: Cli) -> ExitCode {
             if let Some(done) = access::run_without_store(&command, SystemClock.now()) {
                 return done.unwrap_or_else(|error| fail(&error));
             }
-            return with_base(&config, async |base| access::run(&command, &base.store, SystemClock.now()).await).await;
+            return with_base(&config, Missing::Refuse, async |base| {
+                access::run(&command, &base.store, SystemClock.now()).await
+            })
+            .await;
         }
     };
     match done {
@@ -113,13 +117,14 @@ impl<E: std::error::Error + 'static> From<E> for Failure {
 /// Opens the database that the flags, variables and settings name, runs, and closes it.
 async fn with_base<E: std::error::Error + 'static>(
     config: &config::ConfigArgs,
+    missing: Missing,
     command: impl AsyncFnOnce(&Base) -> Result<ExitCode, E>,
 ) -> ExitCode {
     let config = match config.load_store() {
         Ok(config) => config,
         Err(errors) => return fail(&errors),
     };
-    let base: Result<Base, StartError> = Base::open_store(&config, &SystemRng).await;
+    let base: Result<Base, StartError> = Base::open_store(&config, missing, &SystemRng).await;
     let base = match base {
         Ok(base) => base,
         Err(error) => return fail(&error),
