@@ -73,18 +73,18 @@ impl ReplyError {
             Self::Store(_) => "store",
         }
     }
+}
 
-    /// The whole chain in one line, for the operator.
-    fn detail(&self) -> String {
-        let mut text = self.to_string();
-        let mut next = std::error::Error::source(self);
-        while let Some(error) = next {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            next = error.source();
-        }
-        text
+/// The whole chain in one line, for the operator.
+fn detail(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
     }
+    text
 }
 
 /// How long a reply may wait for its turn to be judged.
@@ -105,15 +105,30 @@ impl ReceiveReply {
         match self.accept(connector, reply, relay_state).await {
             Ok(ticket) => Ok(ticket),
             Err(error) => {
-                let event = caller
-                    .event(Kind::SignInRefused)
-                    .with("connector", connector.as_str())
-                    .with("cause", error.cause())
-                    .with("detail", error.detail());
-                self.ground.record(&event).await?;
+                self.record_refusal(connector, error.cause(), &error, caller).await?;
                 Err(error)
             }
         }
+    }
+
+    /// Records a refusal; also that of something which could not even be read as a reply.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn record_refusal(
+        &self,
+        connector: &ConnectorId,
+        cause: &'static str,
+        error: &(dyn std::error::Error + Sync),
+        caller: &Caller,
+    ) -> Result<(), StoreError> {
+        let event = caller
+            .event(Kind::SignInRefused)
+            .with("connector", connector.as_str())
+            .with("cause", cause)
+            .with("detail", detail(error));
+        self.ground.record(&event).await?;
+        Ok(())
     }
 
     async fn accept(

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::fields::{Fields, Form, ReplyForm};
+use super::fields::{BodyLimits, Fields, Form, FormError, read_form};
 use super::limits::Limits;
 use super::problem::{Kind, Problem};
 use super::session::{Cookies, csrf_matches, csrf_token};
@@ -64,15 +64,34 @@ pub async fn metadata(
 pub async fn acs(
     request: HttpRequest,
     path: web::Path<String>,
-    form: ReplyForm,
+    payload: web::Payload,
     flow: web::Data<ReceiveReply>,
     limits: web::Data<Limits>,
+    bodies: web::Data<BodyLimits>,
 ) -> Result<HttpResponse, Problem> {
     let connector = connector_id(&path)?;
     limits.sign_in(super::context::client_address(&request))?;
-    let reply = form.0.need("SAMLResponse")?.to_owned();
-    let ticket = flow.run(&connector, reply, form.0.filled("RelayState"), &caller(&request)).await?;
+    // Read here and not by an extractor: what cannot be read is refused too, and every refusal is recorded.
+    let (reply, relay_state) = match read_reply(&request, payload, bodies.reply).await {
+        Ok(fields) => fields,
+        Err(error) => {
+            flow.record_refusal(&connector, error.code(), &error, &caller(&request)).await?;
+            return Err(error.into());
+        }
+    };
+    let ticket = flow.run(&connector, reply, relay_state.as_deref(), &caller(&request)).await?;
     Ok(see_other(&format!("/saml/{connector}/finish?ticket={}", ticket.expose_secret())))
+}
+
+/// The fields `SAMLResponse` and, where it is filled, `RelayState`.
+async fn read_reply(
+    request: &HttpRequest,
+    payload: web::Payload,
+    limit: usize,
+) -> Result<(String, Option<String>), FormError> {
+    let fields = read_form(request, &mut payload.into_inner(), limit).await?;
+    let reply = fields.need("SAMLResponse")?.to_owned();
+    Ok((reply, fields.filled("RelayState").map(str::to_owned)))
 }
 
 fn no_ticket() -> Problem {
