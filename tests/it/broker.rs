@@ -124,9 +124,13 @@ impl Broker {
 
     /// The audit log so far: kind and details, oldest first. Verifies the chain on the way.
     pub async fn events(&self) -> Vec<(String, Value)> {
-        let store = &self.app.ground.store;
-        store.verify_audit(&self.app.ground.chain, None).await.expect("the audit log verifies");
-        let events = store.audit_after(0, 100_000).await.unwrap();
+        self.app.ground.store.verify_audit(&self.app.ground.chain, None).await.expect("the audit log verifies");
+        self.events_after(0).await
+    }
+
+    /// What was recorded after that event.
+    pub async fn events_after(&self, seq: i64) -> Vec<(String, Value)> {
+        let events = self.app.ground.store.audit_after(seq, 100_000).await.unwrap();
         events
             .into_iter()
             .map(|event| (event.link.kind, serde_json::from_str(&event.link.body).expect("details are JSON")))

@@ -12,6 +12,7 @@ mod config;
 mod demo;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod hostile;
+mod hostile_http;
 mod issuance;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod peers;
@@ -22,3 +23,5 @@ mod sandboxed;
 mod sign_in;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod tools;
+#[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
+mod wire;
