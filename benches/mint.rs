@@ -1,8 +1,8 @@
-//! Minting the assertion for one permit, beside the one signature that is in it.
+//! Minting the assertion for one permit, beside the one signature that is in it: by aws-lc, which signs it, and by
+//! OpenSSL.
 //!
-//! `cargo bench --bench mint`, and with `--features aws-lc` to sign by aws-lc and compare with it too. Criterion reports
-//! each operation; the ratios at the end come from batches that take turns, so that whatever else the machine does
-//! weighs on all sides alike.
+//! `cargo bench --bench mint`. Criterion reports each operation; the ratios at the end come from batches that take turns,
+//! so that whatever else the machine does weighs on all sides alike.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and stops at what it did not expect")]
 
@@ -97,7 +97,6 @@ struct Bench {
     key: SigningKey,
     canned: Canned,
     openssl: PKey<Private>,
-    #[cfg(feature = "aws-lc")]
     aws_lc: aws_lc_rs::rsa::KeyPair,
     permit: Permit,
 }
@@ -108,7 +107,6 @@ impl Bench {
         let der = key.private_key_der().unwrap();
         Self {
             openssl: PKey::private_key_from_pkcs8(&der).unwrap(),
-            #[cfg(feature = "aws-lc")]
             aws_lc: aws_lc_rs::rsa::KeyPair::from_pkcs8(&der).unwrap(),
             permit: permit(),
             canned: Canned { certificate: key.certificate_base64().to_owned(), signature: key.sign(&MESSAGE).unwrap() },
@@ -134,7 +132,6 @@ impl Bench {
         black_box(signer.sign_oneshot_to_vec(black_box(&MESSAGE)).unwrap());
     }
 
-    #[cfg(feature = "aws-lc")]
     fn aws_lc(&self) {
         let mut signature = vec![0; self.aws_lc.public_modulus_len()];
         let rng = aws_lc_rs::rand::SystemRandom::new();
@@ -160,20 +157,12 @@ fn fastest<const N: usize>(operations: [&dyn Fn(); N]) -> [Duration; N] {
 
 fn ratio(size: KeySize, bench: &Bench) {
     let bits = size.bits();
-    #[cfg(feature = "aws-lc")]
-    {
-        let [mint, openssl, aws_lc] = fastest([&|| bench.mint(), &|| bench.openssl(), &|| bench.aws_lc()]);
-        println!(
-            "RSA-{bits}: mint {mint:?} = {:.3} x OpenSSL {openssl:?} = {:.3} x aws-lc {aws_lc:?}",
-            mint.as_secs_f64() / openssl.as_secs_f64(),
-            mint.as_secs_f64() / aws_lc.as_secs_f64(),
-        );
-    }
-    #[cfg(not(feature = "aws-lc"))]
-    {
-        let [mint, openssl] = fastest([&|| bench.mint(), &|| bench.openssl()]);
-        println!("RSA-{bits}: mint {mint:?} = {:.3} x OpenSSL {openssl:?}", mint.as_secs_f64() / openssl.as_secs_f64());
-    }
+    let [mint, openssl, aws_lc] = fastest([&|| bench.mint(), &|| bench.openssl(), &|| bench.aws_lc()]);
+    println!(
+        "RSA-{bits}: mint {mint:?} = {:.3} x OpenSSL {openssl:?} = {:.3} x aws-lc {aws_lc:?}",
+        mint.as_secs_f64() / openssl.as_secs_f64(),
+        mint.as_secs_f64() / aws_lc.as_secs_f64(),
+    );
 }
 
 fn minting(criterion: &mut Criterion) {
@@ -183,7 +172,6 @@ fn minting(criterion: &mut Criterion) {
         group.bench_function("mint and sign", |b| b.iter(|| bench.mint()));
         group.bench_function("mint without signing", |b| b.iter(|| bench.mint_without_signing()));
         group.bench_function("bare signature, OpenSSL", |b| b.iter(|| bench.openssl()));
-        #[cfg(feature = "aws-lc")]
         group.bench_function("bare signature, aws-lc", |b| b.iter(|| bench.aws_lc()));
         group.finish();
         // Without `--bench` each operation is only tried once.
