@@ -221,6 +221,7 @@ impl App {
         }
         .to_xml()?;
         let regions = config.aws.region.clone().map_or_else(Regions::default, |region| Regions::default().with(region));
+        let regions = regions.with_fallback(config.aws.fallback_regions.clone());
         let consoles =
             Arc::new(Consoles { home: config.aws.console_url.clone(), origins: config.aws.console_origins.clone() });
         let issuer = Arc::new(Issuer::new(Parts {
@@ -235,6 +236,7 @@ impl App {
                     max_attempts: config.aws.max_attempts,
                     ..StsSettings::default()
                 },
+                Arc::clone(&ground.clock),
             ),
             federation: Federation::new(
                 http.clone(),

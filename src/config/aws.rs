@@ -11,6 +11,7 @@ use crate::aws::Region;
 
 pub(super) static SETTINGS: &[&Setting] = &[
     &REGION,
+    &FALLBACK_REGIONS,
     &STS_ENDPOINT,
     &FEDERATION_ENDPOINT,
     &CONSOLE_URL,
@@ -22,6 +23,7 @@ pub(super) static SETTINGS: &[&Setting] = &[
 ];
 static REGION: Setting =
     Setting::optional("aws.region", "us-east-1, cn-north-1 or us-gov-west-1, by the account's partition");
+static FALLBACK_REGIONS: Setting = Setting::optional("aws.fallback_regions", "none");
 static STS_ENDPOINT: Setting = Setting::optional("aws.sts_endpoint", "the regional endpoint of AWS");
 static FEDERATION_ENDPOINT: Setting = Setting::optional("aws.federation_endpoint", "the sign-in service of AWS");
 static CONSOLE_URL: Setting = Setting::optional("aws.console_url", "the console's home page");
@@ -35,7 +37,9 @@ static MAX_ATTEMPTS: Setting = Setting::new("aws.max_attempts", "3");
 pub struct AwsConfig {
     /// Where STS is called when neither role nor account says; `None` is the partition's default region.
     pub region: Option<Region>,
-    /// Called instead of AWS's STS, for every partition and region.
+    /// Where STS is called, in this order, when it does not answer there; each for accounts of its own partition.
+    pub fallback_regions: Vec<Region>,
+    /// Called instead of AWS's STS, for every partition and region; there is no fallback then.
     pub sts_endpoint: Option<Url>,
     /// Called instead of AWS's federation endpoint.
     pub federation_endpoint: Option<Url>,
@@ -46,18 +50,17 @@ pub struct AwsConfig {
     pub connect_timeout: Duration,
     /// The longest one try of a call may take.
     pub attempt_timeout: Duration,
-    /// The longest a call may take, all tries together.
+    /// The longest a call may take in one region, all tries together.
     pub total_timeout: Duration,
-    /// How often a call is tried, the first time included.
+    /// How often a call is tried in one region, the first time included.
     pub max_attempts: u32,
 }
 
 pub(super) fn read(reader: &mut Reader) -> AwsConfig {
     let bounded = || duration(Duration::from_millis(100), Duration::from_secs(60));
     let config = AwsConfig {
-        region: reader.optional(&REGION, |text| {
-            text.parse().map_err(|_| "write the name of a region, such as eu-west-1".to_owned())
-        }),
+        region: reader.optional(&REGION, region),
+        fallback_regions: reader.list(&FALLBACK_REGIONS, region),
         sts_endpoint: reader.optional(&STS_ENDPOINT, web_url),
         federation_endpoint: reader.optional(&FEDERATION_ENDPOINT, web_url),
         console_url: reader.optional(&CONSOLE_URL, web_url),
@@ -81,4 +84,8 @@ pub(super) fn read(reader: &mut Reader) -> AwsConfig {
         reader.clash(&CONNECT_TIMEOUT, "write no more than aws.attempt_timeout");
     }
     config
+}
+
+fn region(text: &str) -> Result<Region, String> {
+    text.parse().map_err(|_| "write the name of a region, such as eu-west-1".to_owned())
 }

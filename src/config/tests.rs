@@ -304,6 +304,7 @@ fn each_setting_refuses_what_it_cannot_use() {
         ("keys.signing_key_bits", "big"),
         ("keys.entity_id", "not a uri"),
         ("aws.region", "Ireland"),
+        ("aws.fallback_regions", "eu-west-1,Ireland"),
         ("aws.sts_endpoint", "http://sts.example.com"),
         ("aws.federation_endpoint", "signin.example.com"),
         ("aws.console_url", "javascript:alert(1)"),
@@ -353,6 +354,8 @@ fn what_is_typed_well_is_understood() {
     assert_eq!(config("web.max_body", "524288").web.max_body, 512 * 1024);
     assert_eq!(config("web.workers", "3").web.workers.unwrap().get(), 3);
     assert_eq!(config("aws.region", "eu-west-1").aws.region.unwrap().as_str(), "eu-west-1");
+    let fallback = config("aws.fallback_regions", "eu-central-1, cn-northwest-1").aws.fallback_regions;
+    assert_eq!(fallback, ["eu-central-1".parse().unwrap(), "cn-northwest-1".parse().unwrap()]);
     assert_eq!(config("database.url", "sqlite:///srv/r.db").database, Database::Sqlite("/srv/r.db".into()));
     assert_eq!(config("keys.signing_key_bits", "4096").keys.signing_key_bits.get(), 4096);
     assert_eq!(config("log.format", "json").log.format, LogFormat::Json);

@@ -140,6 +140,7 @@ impl Issue {
                     .with("duration_s", issued.granted().as_secs())
                     .with("shortened", issued.is_shortened())
                     .with("assertion", issued.assertion_id())
+                    .with("region", issued.region().as_str())
                     .with_some("assumed_role", issued.assumed_role_arn())
                     .with_some("aws_request_id", issued.request_id());
                 let mut tx = self.ground.store.begin().await?;

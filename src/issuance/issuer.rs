@@ -8,29 +8,51 @@ use tokio::sync::Semaphore;
 use super::assertion::{self, Assertion};
 use super::console::ConsoleDestination;
 use super::federation::{ConsoleLogin, Federation, FederationError};
-use super::sts::{Assumed, Sts, StsError};
+use super::sts::{Asked, Assumed, Sts, StsError};
 use crate::access::Permit;
 use crate::aws::{Credentials, Partition, Region, RoleArn, SessionDuration, SessionName};
 use crate::saml::write::{Signer, WriteError};
 use crate::sys::{Clock, Rng};
 
-/// The region in which each partition's STS and sign-in service are called; the partition's default where none is set.
+/// The regions in which each partition's STS and sign-in service are called.
 #[derive(Debug, Clone, Default)]
-pub struct Regions(BTreeMap<Partition, Region>);
+pub struct Regions {
+    /// The partition's default region where none is set.
+    main: BTreeMap<Partition, Region>,
+    fallback: Vec<Region>,
+}
 
 impl Regions {
     /// Sets the region of the partition it belongs to.
     #[must_use]
     pub fn with(mut self, region: Region) -> Self {
         if let Some(partition) = Partition::ALL.into_iter().find(|partition| partition.has_region(&region)) {
-            self.0.insert(partition, region);
+            self.main.insert(partition, region);
         }
         self
     }
 
+    /// Sets the regions that are tried when the main one does not answer, each in the partition it belongs to.
+    #[must_use]
+    pub fn with_fallback(self, fallback: Vec<Region>) -> Self {
+        Self { fallback, ..self }
+    }
+
     #[must_use]
     pub fn of(&self, partition: Partition) -> Region {
-        self.0.get(&partition).cloned().unwrap_or_else(|| partition.default_region())
+        self.main.get(&partition).cloned().unwrap_or_else(|| partition.default_region())
+    }
+
+    /// The partition's regions, the main one first and none twice.
+    #[must_use]
+    pub fn in_order(&self, partition: Partition) -> Vec<Region> {
+        let mut regions = vec![self.of(partition)];
+        for region in self.fallback.iter().filter(|region| partition.has_region(region)) {
+            if !regions.contains(region) {
+                regions.push(region.clone());
+            }
+        }
+        regions
     }
 }
 
@@ -63,6 +85,7 @@ pub struct Issued {
     session_name: SessionName,
     asked: SessionDuration,
     granted: SessionDuration,
+    region: Region,
     assumed_role_arn: Option<String>,
     request_id: Option<String>,
     assertion_id: String,
@@ -135,18 +158,17 @@ impl Issuer {
 
     async fn assume(&self, permit: &Arc<Permit>, duration: SessionDuration) -> Result<Issued, IssueError> {
         let assertion = self.mint(Arc::clone(permit), duration).await?;
-        let region = self.parts.regions.of(permit.role().partition());
-        let Assumed { credentials, assumed_role_arn, request_id } = self
-            .parts
-            .sts
-            .assume_role_with_saml(permit.role(), permit.provider(), &assertion, duration, &region)
-            .await?;
+        let regions = self.parts.regions.in_order(permit.role().partition());
+        let asked = Asked { role: permit.role(), provider: permit.provider(), assertion: &assertion, duration };
+        let Assumed { credentials, region, assumed_role_arn, request_id } =
+            self.parts.sts.assume_role_with_saml(asked, &regions).await?;
         Ok(Issued {
             credentials,
             role: permit.role().clone(),
             session_name: permit.session_name().clone(),
             asked: permit.duration(),
             granted: duration,
+            region,
             assumed_role_arn,
             request_id,
             assertion_id: assertion.id,
@@ -175,10 +197,10 @@ impl Issuer {
         destination: &ConsoleDestination,
     ) -> Result<ConsoleLogin, FederationError> {
         let partition = issued.role.partition();
-        let region = self.parts.regions.of(partition);
         let now = self.parts.clock.now();
         let federation = &self.parts.federation;
-        federation.log_in(&issued.credentials, partition, &region, destination, now, &*self.parts.rng).await
+        // Where STS has just answered, AWS is well.
+        federation.log_in(&issued.credentials, partition, &issued.region, destination, now, &*self.parts.rng).await
     }
 }
 
@@ -214,6 +236,12 @@ impl Issued {
     #[must_use]
     pub fn is_shortened(&self) -> bool {
         self.granted != self.asked
+    }
+
+    /// The region whose STS answered.
+    #[must_use]
+    pub fn region(&self) -> &Region {
+        &self.region
     }
 
     /// Whom CloudTrail will name.

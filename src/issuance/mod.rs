@@ -3,14 +3,17 @@
 //! [`Issuer`] is the only way in, and it takes a [`Permit`](crate::access::Permit) by value:
 //!
 //! 1. [`assertion`] mints one signed SAML response that names exactly one role;
-//! 2. [`sts`] exchanges it for credentials, unsigned, as AWS defines `AssumeRoleWithSAML`;
+//! 2. [`sts`] exchanges it for credentials, unsigned, as AWS defines `AssumeRoleWithSAML`, in the first region that
+//!    answers;
 //! 3. [`federation`] turns credentials into a link to the console, at a destination [`console`] allows;
 //! 4. [`formats`] writes credentials down the way shells and SDKs read them.
 //!
 //! [`metadata`] is what an AWS account is told to trust.
 
 pub mod assertion;
+mod breaker;
 pub mod console;
+mod endpoint;
 #[cfg(test)]
 mod fake;
 pub mod federation;

@@ -1,7 +1,11 @@
 //! `AssumeRoleWithSAML`, unsigned: the assertion is the only proof, and the server holds no AWS keys.
+//!
+//! Trouble is met in this order: the SDK tries again with pauses drawn at random; an endpoint that keeps failing is left
+//! alone by its [breaker](super::breaker); the next region is asked. A refusal is an answer and ends the search.
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sts::config::http::{HttpRequest, HttpResponse};
@@ -18,24 +22,30 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_types::body::SdkBody;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::assertion::Assertion;
-use crate::aws::{Credentials, ProviderArn, Region, RoleArn, SessionDuration};
+use super::breaker::Pass;
+use super::endpoint::Endpoints;
+use crate::aws::{Credentials, Partition, ProviderArn, Region, RoleArn, SessionDuration};
+use crate::sys::Clock;
 
 /// Many times what STS ever answers.
 const MAX_ANSWER: usize = 256 * 1024;
 /// Enough of STS's message for any text it is known to send.
 const MAX_MESSAGE: usize = 512;
+/// How long somebody waits for all regions together, unless one region alone is allowed longer.
+const WHOLE: Duration = Duration::from_secs(20);
 
 /// How STS is called. Connecting has its own limit in the shared HTTP client.
 #[derive(Debug, Clone)]
 pub struct StsSettings {
-    /// Called instead of AWS's regional endpoints.
+    /// Called instead of AWS's regional endpoints, whatever the region: there is no other to fall back to.
     pub endpoint: Option<Url>,
     /// One attempt, from connecting to the end of the answer.
     pub attempt_timeout: Duration,
-    /// All attempts and the pauses between them.
+    /// All attempts in one region and the pauses between them.
     pub total_timeout: Duration,
     /// How often a call is tried when STS is throttling, failing or out of reach.
     pub max_attempts: u32,
@@ -56,16 +66,36 @@ impl Default for StsSettings {
 }
 
 /// A client for STS.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Sts {
     client: aws_sdk_sts::Client,
-    endpoint: Option<Url>,
+    settings: StsSettings,
+    endpoints: Endpoints,
+    clock: Arc<dyn Clock>,
+}
+
+/// What STS is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub role: &'a RoleArn,
+    pub provider: &'a ProviderArn,
+    pub assertion: &'a Assertion,
+    pub duration: SessionDuration,
+}
+
+/// Where STS is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    region: Region,
+    url: Url,
 }
 
 /// What STS answered.
 #[derive(Debug)]
 pub(super) struct Assumed {
     pub credentials: Credentials,
+    /// Where it answered.
+    pub region: Region,
     /// `arn:…:sts::…:assumed-role/{role}/{session}`; none where the answer left it out.
     pub assumed_role_arn: Option<String>,
     pub request_id: Option<String>,
@@ -73,11 +103,12 @@ pub(super) struct Assumed {
 
 impl Sts {
     #[must_use]
-    pub fn new(http: reqwest::Client, settings: StsSettings) -> Self {
+    pub fn new(http: reqwest::Client, settings: StsSettings, clock: Arc<dyn Clock>) -> Self {
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(settings.attempt_timeout)
             .operation_timeout(settings.total_timeout)
             .build();
+        // Full jitter: the SDK multiplies the whole of each pause, backoff * 2^(n-1), by a random number from 0 to 1.
         let retries = RetryConfig::standard()
             .with_max_attempts(settings.max_attempts.max(1))
             .with_initial_backoff(settings.backoff);
@@ -90,43 +121,99 @@ impl Sts {
             // It guards long downloads; our answers are a few kilobytes and have a timeout each.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
-        Self { client: aws_sdk_sts::Client::from_conf(config), endpoint: settings.endpoint }
+        Self { client: aws_sdk_sts::Client::from_conf(config), settings, endpoints: Endpoints::default(), clock }
     }
 
-    /// Exchanges an assertion for credentials that live `duration`. Only [`Issuer`](super::Issuer) may, with a permit.
+    /// Exchanges an assertion for credentials, in the first of the regions that answers. Only
+    /// [`Issuer`](super::Issuer) may, with a permit.
     ///
     /// # Errors
-    /// [`StsError`] says who must fix what.
+    /// [`StsError`] says who must fix what. A temporary one says that no region answered.
     pub(super) async fn assume_role_with_saml(
         &self,
-        role: &RoleArn,
-        provider: &ProviderArn,
-        assertion: &Assertion,
-        duration: SessionDuration,
-        region: &Region,
+        asked: Asked<'_>,
+        regions: &[Region],
     ) -> Result<Assumed, StsError> {
-        let endpoint = self.endpoint.clone().unwrap_or_else(|| role.partition().sts_endpoint(region));
-        let here = aws_sdk_sts::config::Builder::new()
-            .region(aws_sdk_sts::config::Region::new(region.to_string()))
-            .endpoint_url(endpoint.as_str());
-        let seconds = i32::try_from(duration.as_secs()).expect("43 200 fits");
+        self.first_to_answer(asked, &self.places(asked.role.partition(), regions)).await
+    }
+
+    fn places(&self, partition: Partition, regions: &[Region]) -> Vec<Place> {
+        let place = |region: &Region| Place {
+            region: region.clone(),
+            url: self.settings.endpoint.clone().unwrap_or_else(|| partition.sts_endpoint(region)),
+        };
+        let count = if self.settings.endpoint.is_some() { 1 } else { regions.len() };
+        regions.iter().take(count).map(place).collect()
+    }
+
+    /// The same assertion goes everywhere. It names no region, AWS takes it for five minutes and any number of times,
+    /// which the SDK's own retries rely on too, and so the audit log has one assertion for one issue. A session that
+    /// begins unseen, its answer lost on the way, is known to nobody and ends by itself.
+    async fn first_to_answer(&self, asked: Asked<'_>, places: &[Place]) -> Result<Assumed, StsError> {
+        let one_try = self.settings.attempt_timeout;
+        let deadline = Instant::now() + WHOLE.max(self.settings.total_timeout + one_try);
+        let mut failed: Option<StsError> = None;
+        for place in places {
+            // An endpoint is judged only by calls that had the time of one whole try.
+            if failed.is_some() && Instant::now() + one_try > deadline {
+                break;
+            }
+            match self.ask(asked, place, deadline).await {
+                Err(error) if error.is_temporary() => {
+                    // What an endpoint said, or did not say, tells more than that another was not asked.
+                    failed = match failed {
+                        Some(earlier) if error.is_unasked() => Some(earlier),
+                        _ => Some(error),
+                    };
+                }
+                done => {
+                    if let Some(cause) = failed {
+                        tracing::warn!(sts.region = %place.region, %cause, "STS was asked in a fallback region");
+                    }
+                    return done;
+                }
+            }
+        }
+        Err(failed.unwrap_or(StsError::LeftAlone))
+    }
+
+    async fn ask(&self, asked: Asked<'_>, place: &Place, deadline: Instant) -> Result<Assumed, StsError> {
+        let endpoint = self.endpoints.of(&place.url);
+        let (pass, _in_hand) = endpoint.enter(&*self.clock).await?;
+        let answer = timeout_at(deadline, self.call(asked, place, pass)).await.unwrap_or(Err(StsError::TimedOut));
+        match &answer {
+            Err(error) if error.is_temporary() => endpoint.failed(error, self.clock.now()),
+            _ => endpoint.answered(),
+        }
+        answer
+    }
+
+    async fn call(&self, asked: Asked<'_>, place: &Place, pass: Pass) -> Result<Assumed, StsError> {
+        let mut here = aws_sdk_sts::config::Builder::new()
+            .region(aws_sdk_sts::config::Region::new(place.region.to_string()))
+            .endpoint_url(place.url.as_str());
+        if pass == Pass::Probe {
+            // Somebody is waiting, most likely for an endpoint that is still out, and the next region is well.
+            here = here.retry_config(RetryConfig::disabled());
+        }
+        let seconds = i32::try_from(asked.duration.as_secs()).expect("43 200 fits");
         let answer = self
             .client
             .assume_role_with_saml()
-            .role_arn(role.to_string())
-            .principal_arn(provider.to_string())
-            .saml_assertion(assertion.response.expose_secret())
+            .role_arn(asked.role.to_string())
+            .principal_arn(asked.provider.to_string())
+            .saml_assertion(asked.assertion.response.expose_secret())
             .duration_seconds(seconds)
             .customize()
             .config_override(here)
             .send()
             .await
             .map_err(StsError::from_sdk)?;
-        read(&answer)
+        read(&answer, &place.region)
     }
 }
 
-fn read(answer: &AssumeRoleWithSamlOutput) -> Result<Assumed, StsError> {
+fn read(answer: &AssumeRoleWithSamlOutput, region: &Region) -> Result<Assumed, StsError> {
     let credentials = answer.credentials().ok_or(StsError::BadAnswer("it holds no credentials"))?;
     let expiration = credentials.expiration();
     let expiration = Timestamp::new(expiration.secs(), i32::try_from(expiration.subsec_nanos()).unwrap_or(0))
@@ -145,6 +232,7 @@ fn read(answer: &AssumeRoleWithSamlOutput) -> Result<Assumed, StsError> {
             session_token: SecretString::from(credentials.session_token()),
             expiration,
         },
+        region: region.clone(),
         assumed_role_arn: answer.assumed_role_user().map(|user| user.arn().to_owned()),
         request_id: answer.request_id().map(str::to_owned),
     })
@@ -208,6 +296,10 @@ pub enum StsError {
     Unreachable(#[source] Box<dyn StdError + Send + Sync>),
     #[error("STS did not answer in time")]
     TimedOut,
+    #[error("STS failed several times in a row and is left alone for some seconds; nothing was sent")]
+    LeftAlone,
+    #[error("too many calls are waiting for STS already; nothing was sent")]
+    Crowded,
     #[error("the answer of STS makes no sense: {0}")]
     BadAnswer(&'static str),
     #[error("STS refused for a reason we do not know ({0})")]
@@ -233,6 +325,8 @@ impl StsError {
             Self::Unavailable(_) => "sts-unavailable",
             Self::Unreachable(_) => "sts-unreachable",
             Self::TimedOut => "sts-timed-out",
+            Self::LeftAlone => "sts-left-alone",
+            Self::Crowded => "sts-crowded",
             Self::BadAnswer(_) => "sts-bad-answer",
             Self::Unknown(_) => "sts-unknown",
         }
@@ -291,7 +385,7 @@ impl StsError {
                  account must switch it on, or whoever runs Rolegate must choose another region."
             }
             Self::Throttled(_) => "AWS is receiving too many requests just now. Please try again in a minute.",
-            Self::Unavailable(_) | Self::Unreachable(_) | Self::TimedOut => {
+            Self::Unavailable(_) | Self::Unreachable(_) | Self::TimedOut | Self::LeftAlone | Self::Crowded => {
                 "AWS STS is not answering just now. Please try again in a minute; if it goes on, tell whoever runs \
                  Rolegate."
             }
@@ -318,7 +412,7 @@ impl StsError {
             | Self::Throttled(refusal)
             | Self::Unavailable(refusal)
             | Self::Unknown(refusal) => Some(refusal),
-            Self::Unreachable(_) | Self::TimedOut | Self::BadAnswer(_) => None,
+            Self::Unreachable(_) | Self::TimedOut | Self::LeftAlone | Self::Crowded | Self::BadAnswer(_) => None,
         }
     }
 
@@ -326,6 +420,12 @@ impl StsError {
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
         matches!(self, Self::Throttled(_) | Self::Unavailable(_) | Self::Unreachable(_) | Self::TimedOut)
+            || self.is_unasked()
+    }
+
+    /// Whether STS was never asked: it is we who held back.
+    const fn is_unasked(&self) -> bool {
+        matches!(self, Self::LeftAlone | Self::Crowded)
     }
 
     fn from_sdk(error: SdkError<AssumeRoleWithSAMLError, HttpResponse>) -> Self {

@@ -247,14 +247,12 @@ pub async fn why(
 
 impl From<IssueFlowError> for Problem {
     fn from(error: IssueFlowError) -> Self {
-        use crate::issuance::{FederationError, IssueError, StsError};
+        use crate::issuance::{FederationError, IssueError};
         let kind = match &error {
             IssueFlowError::Denied(Denied::IdpSessionEnding { .. }) => Kind::IdentityProviderSessionEnding,
             IssueFlowError::Denied(_) => Kind::RoleNotPermitted,
             IssueFlowError::Destination(_) => Kind::DestinationRefused,
-            IssueFlowError::Issue(IssueError::Sts(
-                StsError::Throttled(_) | StsError::Unavailable(_) | StsError::Unreachable(_) | StsError::TimedOut,
-            )) => Kind::AwsUnavailable,
+            IssueFlowError::Issue(IssueError::Sts(error)) if error.is_temporary() => Kind::AwsUnavailable,
             IssueFlowError::Issue(IssueError::Sts(_)) => Kind::AwsRefused,
             IssueFlowError::Issue(_) | IssueFlowError::Interrupted => Kind::Internal,
             IssueFlowError::Federation(FederationError::Refused(_) | FederationError::BadAnswer(_)) => Kind::AwsRefused,

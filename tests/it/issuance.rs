@@ -175,7 +175,11 @@ async fn an_sts_that_is_not_ours_takes_our_assertion_and_its_keys_work() {
     let issuer = Issuer::new(Parts {
         entity_id: "https://broker.example/aws/saml-metadata.xml".to_owned(),
         signer: Arc::new(key),
-        sts: Sts::new(http.clone(), StsSettings { endpoint: Some(moto.endpoint()), ..StsSettings::default() }),
+        sts: Sts::new(
+            http.clone(),
+            StsSettings { endpoint: Some(moto.endpoint()), ..StsSettings::default() },
+            Arc::new(SystemClock),
+        ),
         federation: Federation::new(http, FederationSettings::new(home)),
         regions: Regions::default(),
         clock: Arc::new(SystemClock),

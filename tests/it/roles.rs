@@ -233,6 +233,7 @@ async fn the_credentials_page_holds_keys_that_work_and_is_not_kept() {
     };
     let event = world.broker.last_event("issue.succeeded").await;
     assert_eq!(event["access_key_id"], keys.access_key_id.as_str());
+    assert_eq!(event["region"], "us-east-1");
     assert_eq!((&event["duration_s"], &event["delivery"]), (&json!(900), &json!("page")));
     let identity = caller(&world, keys).await;
     assert_eq!(identity["Arn"], "arn:aws:sts::111122223333:assumed-role/ReadOnly/asha.raman@larkspur.example");

@@ -17,13 +17,14 @@ fn issuer(endpoint: &Url) -> Issuer {
         StsSettings { endpoint: Some(endpoint.clone()), backoff: Duration::from_millis(1), ..StsSettings::default() };
     let mut federation = FederationSettings::new(Url::parse("https://broker.example/").unwrap());
     federation.endpoint = Some(endpoint.clone());
+    let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));
     Issuer::new(Parts {
         entity_id: "https://broker.example/".to_owned(),
         signer: KEY.clone(),
-        sts: Sts::new(http.clone(), sts),
+        sts: Sts::new(http.clone(), sts, clock.clone()),
         federation: Federation::new(http, federation),
         regions: Regions::default(),
-        clock: Arc::new(ManualClock::at(NOW.parse().unwrap())),
+        clock,
         rng: Arc::new(SeededRng::new(2)),
     })
 }
@@ -46,6 +47,7 @@ async fn a_permit_becomes_credentials() {
     assert_eq!(issued.session_name().as_str(), "asha@corp.example");
     assert_eq!((issued.asked().as_secs(), issued.granted().as_secs(), issued.is_shortened()), (28_800, 28_800, false));
     assert_eq!(issued.request_id(), Some("11111111-2222-3333-4444-555555555555"));
+    assert_eq!(issued.region().as_str(), "us-east-1");
     assert!(issued.assumed_role_arn().unwrap().contains("assumed-role/ReadOnly"));
     let request = fake.requests().remove(0);
     assert_eq!(form(&request)["DurationSeconds"], "28800");
@@ -124,4 +126,15 @@ fn a_region_is_used_in_its_own_partition_only() {
     assert_eq!(regions.of(Partition::Aws).as_str(), "eu-west-1");
     assert_eq!(regions.of(Partition::AwsCn).as_str(), "cn-north-1");
     assert_eq!(regions.of(Partition::AwsUsGov).as_str(), "us-gov-west-1");
+}
+
+#[test]
+fn fallback_regions_follow_the_main_one_in_their_own_partition() {
+    let region = |name: &str| name.parse::<Region>().unwrap();
+    let fallback = ["us-west-2", "cn-northwest-1", "eu-west-1", "eu-central-1", "us-west-2"].map(region);
+    let regions = Regions::default().with(region("eu-west-1")).with_fallback(fallback.to_vec());
+    let in_order = |partition| regions.in_order(partition).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(in_order(Partition::Aws), ["eu-west-1", "us-west-2", "eu-central-1"]);
+    assert_eq!(in_order(Partition::AwsCn), ["cn-north-1", "cn-northwest-1"]);
+    assert_eq!(in_order(Partition::AwsUsGov), ["us-gov-west-1"]);
 }

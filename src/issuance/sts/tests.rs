@@ -1,24 +1,40 @@
 use std::time::Instant;
 
 use super::*;
-use crate::issuance::fake::{Fake, ROLE, Reply, form, hour};
+use crate::issuance::breaker::FAILURES;
+use crate::issuance::fake::{Fake, NOW, ROLE, Reply, form, hour};
+use crate::sys::ManualClock;
 
-fn sts(url: &Url) -> Sts {
+fn sts(max_attempts: u32, endpoint: Option<&Url>, clock: &Arc<ManualClock>) -> Sts {
     let settings = StsSettings {
-        endpoint: Some(url.clone()),
-        attempt_timeout: Duration::from_millis(300),
+        endpoint: endpoint.cloned(),
+        attempt_timeout: Duration::from_millis(900),
         total_timeout: Duration::from_secs(3),
-        max_attempts: 3,
+        max_attempts,
         backoff: Duration::from_millis(1),
     };
-    Sts::new(crate::sys::http::client(Duration::from_secs(2)).unwrap(), settings)
+    Sts::new(crate::sys::http::client(Duration::from_secs(2)).unwrap(), settings, clock.clone())
 }
 
-async fn assume(url: &Url) -> Result<Assumed, StsError> {
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(NOW.parse().unwrap()))
+}
+
+fn region(name: &str) -> Region {
+    name.parse().unwrap()
+}
+
+/// Asks with an assertion that only looks like one.
+async fn asking<T>(ask: impl AsyncFnOnce(Asked<'_>) -> T) -> T {
     let role: RoleArn = ROLE.parse().unwrap();
     let provider = "arn:aws:iam::111122223333:saml-provider/rolegate".parse().unwrap();
     let assertion = Assertion { id: "_a".to_owned(), response: SecretString::from("YXNzZXJ0aW9u+/==") };
-    sts(url).assume_role_with_saml(&role, &provider, &assertion, hour(), &"eu-west-1".parse().unwrap()).await
+    ask(Asked { role: &role, provider: &provider, assertion: &assertion, duration: hour() }).await
+}
+
+async fn assume(url: &Url) -> Result<Assumed, StsError> {
+    let sts = sts(3, Some(url), &clock());
+    asking(async |asked| sts.assume_role_with_saml(asked, &[region("eu-west-1")]).await).await
 }
 
 async fn refused(status: u16, code: &str, message: &str) -> StsError {
@@ -241,4 +257,196 @@ async fn an_assertion_echoed_in_a_refusal_is_not_kept() {
     assert_eq!(error.refusal().unwrap().message, "Value '… at 'sAMLAssertion' failed");
     let long = refused(400, "ValidationError", &"word ".repeat(1000)).await;
     assert!(long.refusal().unwrap().message.len() < 520);
+}
+
+/// STS in some regions, each a fake, asked without retries.
+struct World {
+    sts: Sts,
+    clock: Arc<ManualClock>,
+    places: Vec<Place>,
+}
+
+impl World {
+    fn of(regions: &[(&str, &Fake)]) -> Self {
+        let clock = clock();
+        let places = regions.iter().map(|(name, fake)| Place { region: region(name), url: fake.url.clone() });
+        Self { sts: sts(1, None, &clock), places: places.collect(), clock }
+    }
+
+    /// The region that answered, or the code of the error.
+    async fn ask(&self) -> Result<String, &'static str> {
+        let answer = asking(async |asked| self.sts.first_to_answer(asked, &self.places).await).await;
+        answer.map(|assumed| assumed.region.to_string()).map_err(|error| error.code())
+    }
+
+    /// Has a region fail until it is left alone.
+    fn break_down(&self, place: usize) {
+        let endpoint = self.sts.endpoints.of(&self.places[place].url);
+        (0..FAILURES).for_each(|_| endpoint.failed(&StsError::TimedOut, self.clock.now()));
+    }
+}
+
+fn well() -> Reply {
+    Reply::credentials("2026-11-21T13:00:00Z")
+}
+
+fn failing() -> Reply {
+    Reply::refusal(503, "ServiceUnavailable", "text")
+}
+
+fn denying() -> Reply {
+    Reply::refusal(403, "AccessDenied", "Access denied")
+}
+
+#[tokio::test]
+async fn an_endpoint_that_keeps_failing_is_left_alone_and_says_so_at_once() {
+    let fake = Fake::answering(vec![failing()]).await;
+    let world = World::of(&[("eu-west-1", &fake)]);
+    for _ in 0..FAILURES {
+        assert_eq!(world.ask().await, Err("sts-unavailable"));
+    }
+    let began = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(world.ask().await, Err("sts-left-alone"));
+    }
+    assert!(began.elapsed() < Duration::from_millis(500), "{:?} for a hundred", began.elapsed());
+    assert_eq!(fake.requests().len(), FAILURES);
+    assert!(StsError::LeftAlone.is_temporary() && StsError::LeftAlone.sentence().contains("try again"));
+}
+
+#[tokio::test]
+async fn a_fallback_region_answers_for_one_that_fails_and_soon_without_asking_it() {
+    let (main, fallback) = (Fake::answering(vec![failing()]).await, Fake::answering(vec![well()]).await);
+    let world = World::of(&[("eu-west-1", &main), ("eu-central-1", &fallback)]);
+    for _ in 0..FAILURES + 3 {
+        assert_eq!(world.ask().await.as_deref(), Ok("eu-central-1"));
+    }
+    assert_eq!(main.requests().len(), FAILURES);
+    let body = |request: &String| request.split_once("\r\n\r\n").unwrap().1.to_owned();
+    assert_eq!(body(&main.requests()[0]), body(&fallback.requests()[0]), "the same is asked, with the same assertion");
+}
+
+#[tokio::test]
+async fn a_region_that_hangs_leaves_time_for_the_next() {
+    let (main, fallback) = (Fake::answering(vec![Reply::never()]).await, Fake::answering(vec![well()]).await);
+    let world = World::of(&[("eu-west-1", &main), ("eu-central-1", &fallback)]);
+    assert_eq!(world.ask().await.as_deref(), Ok("eu-central-1"));
+}
+
+#[tokio::test]
+async fn a_probe_that_is_answered_brings_the_main_region_back() {
+    let (main, fallback) = (Fake::answering(vec![well()]).await, Fake::answering(vec![well()]).await);
+    let world = World::of(&[("eu-west-1", &main), ("eu-central-1", &fallback)]);
+    world.break_down(0);
+    world.clock.advance_secs(9);
+    assert_eq!(world.ask().await.as_deref(), Ok("eu-central-1"));
+    assert!(main.requests().is_empty());
+    world.clock.advance_secs(1);
+    for _ in 0..2 {
+        assert_eq!(world.ask().await.as_deref(), Ok("eu-west-1"));
+    }
+}
+
+#[tokio::test]
+async fn of_a_crowd_one_is_the_probe_and_its_call_is_tried_once() {
+    let slow_and_failing = Reply { delay: Duration::from_millis(100), ..failing() };
+    let (main, fallback) = (Fake::answering(vec![slow_and_failing]).await, Fake::answering(vec![well()]).await);
+    let mut world = World::of(&[("eu-west-1", &main), ("eu-central-1", &fallback)]);
+    world.sts = sts(3, None, &world.clock);
+    world.break_down(0);
+    world.clock.advance_secs(10);
+    let crowd = futures_util::future::join_all((0..10).map(|_| world.ask())).await;
+    assert!(crowd.iter().all(|answer| answer.as_deref() == Ok("eu-central-1")), "{crowd:?}");
+    assert_eq!(main.requests().len(), 1);
+    assert_eq!(world.ask().await.as_deref(), Ok("eu-central-1"));
+    assert_eq!(main.requests().len(), 1, "and the cool-down begins again");
+}
+
+#[tokio::test]
+async fn a_refusal_is_an_answer() {
+    let (main, fallback) = (Fake::answering(vec![denying()]).await, Fake::answering(vec![well()]).await);
+    let world = World::of(&[("eu-west-1", &main), ("eu-central-1", &fallback)]);
+    for _ in 0..2 * FAILURES {
+        assert_eq!(world.ask().await, Err("sts-trust-policy-refuses"));
+    }
+    assert_eq!(main.requests().len(), 2 * FAILURES, "it opens no breaker");
+    assert!(fallback.requests().is_empty(), "and no other region is asked for a kinder one");
+}
+
+#[tokio::test]
+async fn a_refusal_between_failures_begins_their_count_again() {
+    let mut replies = vec![failing(); FAILURES - 1];
+    replies.push(denying());
+    replies.extend(vec![failing(); FAILURES - 1]);
+    replies.push(well());
+    let calls = replies.len();
+    let main = Fake::answering(replies).await;
+    let world = World::of(&[("eu-west-1", &main)]);
+    for _ in 1..calls {
+        assert!(world.ask().await.is_err());
+    }
+    assert_eq!(world.ask().await.as_deref(), Ok("eu-west-1"));
+}
+
+#[tokio::test]
+async fn a_fallback_region_that_refuses_ends_the_search() {
+    let (main, second) = (Fake::answering(vec![failing()]).await, Fake::answering(vec![denying()]).await);
+    let third = Fake::answering(vec![well()]).await;
+    let world = World::of(&[("eu-west-1", &main), ("eu-central-1", &second), ("eu-north-1", &third)]);
+    assert_eq!(world.ask().await, Err("sts-trust-policy-refuses"));
+    assert!(third.requests().is_empty());
+}
+
+#[tokio::test]
+async fn all_left_alone_is_said_at_once_and_what_one_of_them_said_is_said_first() {
+    let (main, fallback) = (
+        Fake::answering(vec![Reply::refusal(400, "Throttling", "Rate exceeded")]).await,
+        Fake::answering(vec![well()]).await,
+    );
+    let world = World::of(&[("eu-west-1", &main), ("eu-central-1", &fallback)]);
+    world.break_down(1);
+    assert_eq!(world.ask().await, Err("sts-throttled"));
+    world.break_down(0);
+    let began = Instant::now();
+    assert_eq!(world.ask().await, Err("sts-left-alone"));
+    assert!(began.elapsed() < Duration::from_millis(250), "{:?}", began.elapsed());
+    assert!(fallback.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_full_endpoint_sends_people_to_the_next_and_is_not_held_against_it() {
+    let (main, fallback) = (Fake::answering(vec![well()]).await, Fake::answering(vec![well()]).await);
+    let mut world = World::of(&[("eu-west-1", &main), ("eu-central-1", &fallback)]);
+    let endpoint = world.sts.endpoints.of(&main.url);
+    let mut in_hand = Vec::new();
+    for _ in 0..crate::issuance::endpoint::CALLS {
+        in_hand.push(endpoint.enter(&*world.clock).await.unwrap());
+    }
+    for _ in 0..FAILURES {
+        assert_eq!(world.ask().await.as_deref(), Ok("eu-central-1"));
+    }
+    world.places.pop();
+    assert_eq!(world.ask().await, Err("sts-crowded"));
+    assert!(StsError::Crowded.is_temporary());
+    in_hand.pop();
+    assert_eq!(world.ask().await.as_deref(), Ok("eu-west-1"), "one place is enough, and no breaker has opened");
+}
+
+#[test]
+fn regions_have_endpoints_of_their_own_unless_one_is_set_for_all() {
+    let regions = [region("eu-west-1"), region("eu-central-1")];
+    let urls = |endpoint: Option<&Url>| {
+        let places = sts(1, endpoint, &clock()).places(Partition::Aws, &regions);
+        places.into_iter().map(|place| (place.region.to_string(), place.url.to_string())).collect::<Vec<_>>()
+    };
+    let pair = |region: &str, url: &str| (region.to_owned(), url.to_owned());
+    assert_eq!(
+        urls(None),
+        [
+            pair("eu-west-1", "https://sts.eu-west-1.amazonaws.com/"),
+            pair("eu-central-1", "https://sts.eu-central-1.amazonaws.com/"),
+        ]
+    );
+    let own: Url = "http://127.0.0.1:1/".parse().unwrap();
+    assert_eq!(urls(Some(&own)), [pair("eu-west-1", "http://127.0.0.1:1/")]);
 }
