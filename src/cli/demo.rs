@@ -31,7 +31,7 @@ pub struct DemoArgs {
     pub data: PathBuf,
 
     /// What is logged on stderr
-    #[arg(long, default_value = "info", value_name = "LEVEL")]
+    #[arg(long, default_value = "warn", value_name = "LEVEL")]
     pub log: String,
 }
 
@@ -82,7 +82,7 @@ fn http(address: SocketAddr) -> Url {
 /// [`DemoError`].
 pub async fn run(args: &DemoArgs) -> Result<(), DemoError> {
     let filter = tracing_subscriber::EnvFilter::builder()
-        .parse(format!("{},aws_=info", args.log))
+        .parse(format!("{},aws_=info,actix_server=warn", args.log))
         .map_err(|source| DemoError::Log { level: args.log.clone(), source })?;
     telemetry::start(Lines::Text, filter);
     // Both ports first: half a demo is worse than none.

@@ -26,10 +26,10 @@ pub enum LogFormat {
 
 impl LogConfig {
     /// What is logged: the level as it was set, and nothing of the AWS client below `info`, because it writes whole
-    /// requests and answers there.
+    /// requests and answers there. The web server says when it starts and stops; so do we, with more to the point.
     #[must_use]
     pub fn filter(&self) -> EnvFilter {
-        EnvFilter::new(format!("{},aws_=info", self.level))
+        EnvFilter::new(format!("{},aws_=info,actix_server=warn", self.level))
     }
 }
 
