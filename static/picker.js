@@ -124,6 +124,27 @@ async function favourite(button) {
   }
 }
 
+// Keys for bash and zsh, straight into the clipboard. Where that cannot be, the page shows them, or why there are none.
+async function copyKeys(row) {
+  const button = row.querySelector(".k");
+  if (!navigator.clipboard) return button.click();
+  const label = button.textContent;
+  button.textContent = "Copying…";
+  try {
+    const body = new URLSearchParams(new FormData(button.form));
+    body.set("format", "env");
+    const answer = await fetch(button.formAction, { method: "POST", body });
+    if (!answer.ok) throw new Error(answer.status);
+    await navigator.clipboard.writeText(await answer.text());
+    button.textContent = "Copied";
+    say("The keys are copied: paste them into a terminal");
+    setTimeout(() => { button.textContent = label; }, 2000);
+  } catch {
+    button.textContent = label;
+    button.click();
+  }
+}
+
 // Durations, by role, as chosen last in this browser.
 let lengths = {};
 const keep = "rolegate.durations";
@@ -170,7 +191,7 @@ document.addEventListener("keydown", (event) => {
   if (key === "?" && help && !(typing && q.value)) return done(() => help.showModal());
   if (key === "/" && q && !(typing && q.value)) return done(() => { q.focus(); q.select(); });
   if (typing) return;
-  if (key === "c" && row) return done(() => row.querySelector(".k").click());
+  if (key === "c" && row) return done(() => copyKeys(row));
   if (key === "f" && row) return done(() => favourite(row.querySelector(".f")));
   if (q && key.length === 1 && key !== " ") q.focus(); // the letter itself lands in the field
 });

@@ -147,6 +147,16 @@ class Credentials(Story):
             self.assertEqual(copied, page.locator("[id^=text-]").first.text_content())
             self.assertLess({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}, set(environment(copied)))
 
+    def test_a_key_copies_keys_that_the_aws_cli_accepts_without_leaving_the_picker(self):
+        with self.visitor() as page:
+            page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+            self.sign_in(page, "Asha Raman")
+            row(page).get_by_role("button", name="Open console").focus()
+            page.keyboard.press("c")
+            expect(page.locator("#live")).to_contain_text("The keys are copied")
+            self.assertEqual(f"{BROKER}/", page.url)
+            self.assert_accepted(environment(page.evaluate("navigator.clipboard.readText()")))
+
     def test_a_download_is_the_file_it_says(self):
         for scripts in (True, False):
             with self.subTest(scripts=scripts), self.visitor(scripts=scripts) as page:
