@@ -91,6 +91,17 @@ async fn expired_rows_are_removed_and_live_ones_stay() {
 }
 
 #[tokio::test]
+async fn more_expired_rows_than_strangers_can_make_in_a_minute_are_removed_at_once() {
+    let (_dir, store) = store().await;
+    let mut tx = store.begin().await.unwrap();
+    for id in 0..1_201 {
+        assert!(use_assertion(&mut tx, "idp", &format!("_{id}"), now()).await.unwrap());
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(store.remove_expired(now()).await.unwrap(), 1_201);
+}
+
+#[tokio::test]
 async fn settings_that_durability_rests_on_are_in_force() {
     let (_dir, store) = store().await;
     for (pragma, expected) in [("PRAGMA synchronous", 2_i64), ("PRAGMA foreign_keys", 1)] {
