@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::TcpListener;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,8 +124,7 @@ fn private_folder(path: &Path) -> std::io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    std::fs::create_dir_all(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Reads the sealing key from its file, or makes one. Of two processes that start together, one makes it.
@@ -138,7 +137,9 @@ fn own_sealing_key(path: &Path, rng: &dyn Rng) -> Result<SealingKey, StartError>
         let text = zeroize::Zeroizing::new(format!("{}\n", base64::engine::general_purpose::STANDARD.encode(*bytes)));
         // Written aside and linked into place, so that nobody ever reads half a key.
         let mut draft = path.as_os_str().to_owned();
-        draft.push(format!(".{}", std::process::id()));
+        let mut random = [0_u8; 8];
+        rng.fill(&mut random);
+        draft.push(format!(".{:016x}", u64::from_be_bytes(random)));
         let draft = PathBuf::from(draft);
         let mut file =
             std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;

@@ -102,6 +102,20 @@ async fn more_expired_rows_than_strangers_can_make_in_a_minute_are_removed_at_on
 }
 
 #[tokio::test]
+async fn nobody_but_its_owner_reads_the_database_and_what_lies_beside_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (dir, store) = store().await;
+    store.record(&chain(), &Event::new(Kind::KeyCreated), now()).await.unwrap();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", entry.path());
+        seen += 1;
+    }
+    assert_eq!(seen, 3, "the database, its log and the log's index");
+}
+
+#[tokio::test]
 async fn settings_that_durability_rests_on_are_in_force() {
     let (_dir, store) = store().await;
     for (pragma, expected) in [("PRAGMA synchronous", 2_i64), ("PRAGMA foreign_keys", 1)] {

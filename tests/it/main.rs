@@ -21,6 +21,7 @@ mod sandbox;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod sandboxed;
 mod sign_in;
+mod strangers;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod tools;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
