@@ -294,7 +294,7 @@ impl App {
             }),
             limits: web::Data::new(Limits::new(rate(&config.limits.sign_in), rate(&config.limits.issue))),
             cookies: web::Data::new(Cookies::new(public_url)),
-            bodies: web::Data::new(BodyLimits { form: 64 * 1024, reply: config.web.max_body }),
+            bodies: web::Data::new(BodyLimits::new(64 * 1024, config.web.max_body)),
             surroundings: web::Data::new(Surroundings {
                 trusted_proxies: config.web.trusted_proxies.clone(),
                 content_security_policy: content_security_policy(&console_sources(config)),

@@ -1,6 +1,7 @@
 //! Form and query fields, read strictly.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -9,6 +10,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::{Kind, Problem};
 
@@ -21,6 +23,8 @@ pub enum FormError {
     TooLarge(usize),
     #[error("the body did not arrive within {0:?}")]
     TooSlow(Duration),
+    #[error("as many large bodies as there are places for were being read")]
+    NoPlace,
     #[error("the body was cut off")]
     CutOff(#[source] PayloadError),
     #[error("a field was sent twice: {0}")]
@@ -37,6 +41,7 @@ impl FormError {
             Self::ContentType => "form-of-wrong-type",
             Self::TooLarge(_) => "too-large",
             Self::TooSlow(_) => "form-too-slow",
+            Self::NoPlace => "busy",
             Self::CutOff(_) => "form-cut-off",
             Self::Repeated(_) => "form-field-repeated",
             Self::Missing(_) => "form-field-missing",
@@ -52,6 +57,7 @@ impl From<FormError> for Problem {
                 Self::new(Kind::BadRequest).detail("Send the form as application/x-www-form-urlencoded.")
             }
             FormError::TooSlow(_) => Self::new(Kind::BadRequest).detail("The form arrived too slowly."),
+            FormError::NoPlace => Self::new(Kind::TooManyRequests).retry_after(Duration::from_secs(5)),
             FormError::CutOff(_) => Self::new(Kind::BadRequest),
             FormError::Repeated(_) => Self::new(Kind::BadRequest).detail("A field was sent twice."),
             FormError::Missing(name) => Self::new(Kind::BadRequest).detail(format!("The field `{name}` is missing.")),
@@ -108,50 +114,104 @@ impl Fields {
     }
 }
 
-/// How large a form may be. Replies from identity providers have their own, larger limit.
-#[derive(Debug, Clone, Copy)]
+/// How large a form may be, in bytes. Replies from identity providers have their own, larger limit.
+///
+/// A stranger may send a reply, over as many connections as they like and as slowly as we wait. So beyond the size of
+/// an ordinary form, which most replies are below, a body needs one of a few places: what strangers can make us hold is
+/// bounded by those, and not by what they send.
+#[derive(Debug, Clone)]
 pub struct BodyLimits {
     pub form: usize,
     pub reply: usize,
+    pub large: Arc<Semaphore>,
+    /// How long a large body waits for its place.
+    pub patience: Duration,
 }
 
-/// Reads a whole form body of at most `limit` bytes. Bodies are never decompressed, so the limit means what it says.
+impl BodyLimits {
+    /// So many large replies are read and judged at once; an honest one takes its place for a moment.
+    const LARGE_AT_ONCE: usize = 32;
+
+    #[must_use]
+    pub fn new(form: usize, reply: usize) -> Self {
+        Self { form, reply, large: Arc::new(Semaphore::new(Self::LARGE_AT_ONCE)), patience: Duration::from_secs(5) }
+    }
+
+    fn of(request: &HttpRequest) -> Self {
+        Self::clone(request.app_data::<web::Data<Self>>().expect("the application sets its body limits"))
+    }
+}
+
+/// The place of a large body: to be kept for as long as what was in it.
+#[derive(Debug)]
+#[must_use = "without its place a large body is not counted"]
+pub struct Place {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Reads a whole form body of at most [`BodyLimits::form`] bytes. Bodies are never decompressed, so the limit means
+/// what it says.
 ///
 /// # Errors
 /// Another content type, too large, too slow, cut off, or a name that stands twice.
-pub async fn read_form(request: &HttpRequest, payload: &mut Payload, limit: usize) -> Result<Fields, FormError> {
+pub async fn read_form(request: &HttpRequest, payload: &mut Payload) -> Result<Fields, FormError> {
+    let limits = BodyLimits::of(request);
+    read(request, payload, &limits, limits.form).await.map(|(fields, _)| fields)
+}
+
+/// Reads a whole form body of at most [`BodyLimits::reply`] bytes.
+///
+/// # Errors
+/// As [`read_form`], and when a large one finds no place.
+pub async fn read_reply(request: &HttpRequest, payload: &mut Payload) -> Result<(Fields, Place), FormError> {
+    let limits = BodyLimits::of(request);
+    read(request, payload, &limits, limits.reply).await
+}
+
+async fn read(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    limits: &BodyLimits,
+    limit: usize,
+) -> Result<(Fields, Place), FormError> {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = content_type.split(';').next().unwrap_or("").trim();
     if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(FormError::ContentType);
     }
-    let reading = tokio::time::timeout(SLOWEST, read_body(payload, limit));
-    let body = reading.await.map_err(|_| FormError::TooSlow(SLOWEST))??;
-    Fields::parse(&body)
+    let reading = tokio::time::timeout(SLOWEST, read_body(payload, limits, limit));
+    let (body, place) = reading.await.map_err(|_| FormError::TooSlow(SLOWEST))??;
+    Ok((Fields::parse(&body)?, place))
 }
 
 /// A form that takes longer than this to arrive is given up, so that slow senders cannot hold connections.
 const SLOWEST: Duration = Duration::from_secs(15);
 
-async fn read_body(payload: &mut Payload, limit: usize) -> Result<web::BytesMut, FormError> {
+async fn read_body(
+    payload: &mut Payload,
+    limits: &BodyLimits,
+    limit: usize,
+) -> Result<(web::BytesMut, Place), FormError> {
     let mut body = web::BytesMut::new();
+    let mut place = None;
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(FormError::CutOff)?;
-        if body.len() + chunk.len() > limit {
+        let size = body.len() + chunk.len();
+        if size > limit {
             return Err(FormError::TooLarge(limit));
+        }
+        if size > limits.form && place.is_none() {
+            let waiting = tokio::time::timeout(limits.patience, Arc::clone(&limits.large).acquire_owned());
+            place = Some(waiting.await.ok().and_then(Result::ok).ok_or(FormError::NoPlace)?);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body)
+    Ok((body, Place { _permit: place }))
 }
 
 /// A small form of ours.
 #[derive(Debug)]
 pub struct Form(pub Fields);
-
-fn limits(request: &HttpRequest) -> BodyLimits {
-    *request.app_data::<web::Data<BodyLimits>>().expect("the application sets its body limits").get_ref()
-}
 
 impl FromRequest for Form {
     type Error = Problem;
@@ -159,12 +219,14 @@ impl FromRequest for Form {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, mut payload) = (request.clone(), payload.take());
-        Box::pin(async move { Ok(Self(read_form(&request, &mut payload, limits(&request).form).await?)) })
+        Box::pin(async move { Ok(Self(read_form(&request, &mut payload).await?)) })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
 
     #[test]
@@ -173,5 +235,30 @@ mod tests {
         assert_eq!((fields.get("a"), fields.get("b"), fields.filled("c")), (Some("1"), Some("x y z"), None));
         assert_eq!(Fields::parse(b"a=1&%61=2").unwrap_err().code(), "form-field-repeated");
         assert_eq!(Problem::from(fields.need("d").unwrap_err()).sentence(), "The field `d` is missing.");
+    }
+
+    #[actix_web::test]
+    async fn what_strangers_can_make_us_hold_is_bounded_and_small_replies_need_no_place() {
+        let limits = BodyLimits {
+            large: Arc::new(Semaphore::new(1)),
+            patience: Duration::from_millis(50),
+            ..BodyLimits::new(100, 1_000)
+        };
+        let data = web::Data::new(limits.clone());
+        let reply = async |bytes: usize| {
+            let (request, mut payload) = TestRequest::post()
+                .app_data(data.clone())
+                .insert_header((CONTENT_TYPE, "application/x-www-form-urlencoded"))
+                .set_payload("a".repeat(bytes))
+                .to_http_parts();
+            read_reply(&request, &mut payload).await.map_err(|error| error.code())
+        };
+        let held = reply(500).await.unwrap();
+        assert_eq!(limits.large.available_permits(), 0);
+        assert!(reply(100).await.is_ok());
+        assert_eq!(reply(500).await.unwrap_err(), "busy");
+        drop(held);
+        assert!(reply(500).await.is_ok());
+        assert_eq!(reply(1_001).await.unwrap_err(), "too-large");
     }
 }

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::fields::{BodyLimits, Fields, Form, FormError, read_form};
+use super::fields::{Fields, Form, FormError, Place, read_reply};
 use super::limits::Limits;
 use super::problem::{Kind, Problem};
 use super::session::{Cookies, csrf_matches, csrf_token};
@@ -67,12 +67,11 @@ pub async fn acs(
     payload: web::Payload,
     flow: web::Data<ReceiveReply>,
     limits: web::Data<Limits>,
-    bodies: web::Data<BodyLimits>,
 ) -> Result<HttpResponse, Problem> {
     let connector = connector_id(&path)?;
     limits.sign_in(super::context::client_address(&request))?;
     // Read here and not by an extractor: what cannot be read is refused too, and every refusal is recorded.
-    let (reply, relay_state) = match read_reply(&request, payload, bodies.reply).await {
+    let (reply, relay_state, _place) = match reply_in(&request, payload).await {
         Ok(fields) => fields,
         Err(error) => {
             flow.record_refusal(&connector, error.code(), &error, &caller(&request)).await?;
@@ -84,14 +83,10 @@ pub async fn acs(
 }
 
 /// The fields `SAMLResponse` and, where it is filled, `RelayState`.
-async fn read_reply(
-    request: &HttpRequest,
-    payload: web::Payload,
-    limit: usize,
-) -> Result<(String, Option<String>), FormError> {
-    let fields = read_form(request, &mut payload.into_inner(), limit).await?;
+async fn reply_in(request: &HttpRequest, payload: web::Payload) -> Result<(String, Option<String>, Place), FormError> {
+    let (fields, place) = read_reply(request, &mut payload.into_inner()).await?;
     let reply = fields.need("SAMLResponse")?.to_owned();
-    Ok((reply, fields.filled("RelayState").map(str::to_owned)))
+    Ok((reply, fields.filled("RelayState").map(str::to_owned), place))
 }
 
 fn no_ticket() -> Problem {
@@ -147,8 +142,11 @@ pub async fn confirm(
     form: Form,
     flow: web::Data<FinishSignIn>,
     cookies: web::Data<Cookies>,
+    limits: web::Data<Limits>,
 ) -> Result<HttpResponse, Problem> {
     let connector = connector_id(&path)?;
+    // A stranger can make a cookie and the field that goes with it; each try would be a row in the audit log.
+    limits.sign_in(super::context::client_address(&request))?;
     cookies.same_origin(request.headers())?;
     let sent = form.0.get("csrf").unwrap_or("");
     let ours = cookies.browser_token(&request).is_some_and(|browser| csrf_matches(&browser, sent));

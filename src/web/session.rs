@@ -11,7 +11,7 @@ use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::sign::Signer;
 
-use super::fields::{BodyLimits, Fields, read_form};
+use super::fields::{Fields, read_form};
 use super::problem::{Kind, Problem};
 use crate::flows::sessions::LiveSession;
 use crate::sys::{Rng, Token};
@@ -180,14 +180,12 @@ impl FromRequest for CsrfForm {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let cookies = request.app_data::<web::Data<Cookies>>().expect("the application sets its cookies").clone();
-            let limits =
-                *request.app_data::<web::Data<BodyLimits>>().expect("the application sets its body limits").get_ref();
             cookies.same_origin(request.headers())?;
             let session = {
                 let extensions = request.extensions();
                 extensions.get::<LiveSession>().ok_or_else(|| Problem::new(Kind::SignInRequired))?.token.clone()
             };
-            let fields = read_form(&request, &mut payload, limits.form).await?;
+            let fields = read_form(&request, &mut payload).await?;
             if !csrf_matches(&session, fields.get("csrf").unwrap_or("")) {
                 return Err(Problem::new(Kind::CrossSite).detail(
                     "This page was opened before you signed in, or is not ours. Please reload it and try again.",

@@ -1,8 +1,40 @@
 //! What somebody without a session can make the broker do, and what others on the machine can see.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use crate::broker::Broker;
+
+async fn post(client: &reqwest::Client, url: &str, body: &str) -> u16 {
+    let request = client.post(url).header("content-type", "application/x-www-form-urlencoded").body(body.to_owned());
+    request.send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_step_of_signing_in_counts_against_the_address_it_comes_from() {
+    let client = rolegate::sys::http::client(Duration::from_secs(5)).unwrap();
+    let ticket = "A".repeat(43);
+    for step in ["start", "acs", "finish", "confirm"] {
+        let broker =
+            Broker::wishes().set("limits.sign_in_per_minute", "1").set("limits.sign_in_burst", "3").start().await;
+        let before = broker.events().await.len();
+        let mut answers = Vec::new();
+        for _ in 0..6 {
+            answers.push(match step {
+                "start" => client.get(broker.at("/saml/corp/start")).send().await.unwrap().status().as_u16(),
+                "acs" => post(&client, &broker.at("/saml/corp/acs"), "SAMLResponse=x").await,
+                "finish" => {
+                    let url = broker.at(&format!("/saml/corp/finish?ticket={ticket}"));
+                    client.get(url).send().await.unwrap().status().as_u16()
+                }
+                _ => post(&client, &broker.at("/saml/corp/finish"), &format!("ticket={ticket}&csrf=x")).await,
+            });
+        }
+        assert!(answers[..3].iter().all(|status| *status != 429), "{step}: {answers:?}");
+        assert_eq!(answers[3..], [429; 3], "{step}");
+        assert!(broker.events().await.len() <= before + 3, "{step}: what is refused for its rate is not recorded");
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_everybody_may_look_into_holds_nothing_that_others_may_read() {
