@@ -38,6 +38,7 @@ use crate::sys::{Clock, Rng};
 use crate::web::aws::SamlMetadata;
 use crate::web::context::{Surroundings, content_security_policy, surround};
 use crate::web::fields::BodyLimits;
+use crate::web::health::Readiness;
 use crate::web::limits::Limits;
 use crate::web::picker::HelpText;
 use crate::web::routes;
@@ -135,7 +136,8 @@ fn own_sealing_key(path: &Path, rng: &dyn Rng) -> Result<SealingKey, StartError>
         let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
         rng.fill(&mut *bytes);
         let text = zeroize::Zeroizing::new(format!("{}\n", base64::engine::general_purpose::STANDARD.encode(*bytes)));
-        // Written aside and linked into place, so that nobody ever reads half a key.
+        // Written aside and linked into place, so that nobody ever reads half a key. The name is new each time: a
+        // container's process id is not, and what a crash left behind must not be in the way.
         let mut draft = path.as_os_str().to_owned();
         let mut random = [0_u8; 8];
         rng.fill(&mut random);
@@ -196,6 +198,7 @@ struct Services {
     surroundings: web::Data<Surroundings>,
     aws_metadata: web::Data<SamlMetadata>,
     help: web::Data<HelpText>,
+    readiness: web::Data<Readiness>,
 }
 
 impl App {
@@ -306,6 +309,7 @@ impl App {
                 text: config.support.text.clone(),
                 contact: config.support.contact.clone(),
             }),
+            readiness: web::Data::new(Readiness::default()),
         };
         Ok(Self {
             ground,
@@ -421,7 +425,8 @@ impl Services {
             .app_data(self.bodies.clone())
             .app_data(self.surroundings.clone())
             .app_data(self.aws_metadata.clone())
-            .app_data(self.help.clone());
+            .app_data(self.help.clone())
+            .app_data(self.readiness.clone());
         routes::mount(config);
     }
 }
