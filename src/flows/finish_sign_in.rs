@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::current::CurrentCatalog;
-use super::{Caller, Ground};
+use super::{Caller, Ground, uninterrupted};
 use crate::audit::Kind;
 use crate::identity::{ConnectorId, VerifiedIdentity};
 use crate::store::sessions::{self, StoredSession};
@@ -52,6 +52,8 @@ pub enum FinishError {
     ConnectorGone,
     #[error("the session at the identity provider has ended already")]
     Ended,
+    #[error("finishing the sign-in ended in a panic")]
+    Interrupted,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -102,6 +104,24 @@ impl FinishSignIn {
     }
 
     async fn finish(
+        &self,
+        connector: &ConnectorId,
+        ticket: &Token,
+        browser: Option<&Token>,
+        must_match: bool,
+        old_session: Option<&Token>,
+        caller: &Caller,
+    ) -> Result<Finished, FinishError> {
+        let (flow, connector, ticket) = (self.clone(), connector.clone(), ticket.clone());
+        let (browser, old_session, caller) = (browser.cloned(), old_session.cloned(), caller.clone());
+        uninterrupted(async move {
+            flow.spend(&connector, &ticket, browser.as_ref(), must_match, old_session.as_ref(), &caller).await
+        })
+        .await
+        .unwrap_or(Err(FinishError::Interrupted))
+    }
+
+    async fn spend(
         &self,
         connector: &ConnectorId,
         ticket: &Token,
@@ -176,7 +196,7 @@ impl FinishSignIn {
             FinishError::OtherBrowser => "other-browser",
             FinishError::ConnectorGone => "connector-gone",
             FinishError::Ended => "session-ended-at-identity-provider",
-            FinishError::Store(_) => return error,
+            FinishError::Interrupted | FinishError::Store(_) => return error,
         };
         let event = caller
             .event(Kind::SignInRefused)

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::current::{CurrentCatalog, Loaded};
-use super::{Caller, Ground};
+use super::{Caller, Ground, uninterrupted};
 use crate::access::{Denied, Permit};
 use crate::audit::{Event, Kind};
 use crate::aws::{AccountId, Region, RoleName, SessionDuration};
@@ -63,7 +63,10 @@ impl Issue {
     /// [`IssueFlowError`]. Denials and failures are recorded.
     pub async fn credentials(&self, wish: Wish, caller: Caller) -> Result<Issued, IssueFlowError> {
         let flow = self.clone();
-        uninterrupted(async move { flow.obtain(&wish, &caller).await.map(|(issued, _)| issued) }).await
+        // What was begun with an intent ends with an outcome.
+        uninterrupted(async move { flow.obtain(&wish, &caller).await.map(|(issued, _)| issued) })
+            .await
+            .unwrap_or(Err(IssueFlowError::Interrupted))
     }
 
     /// Obtains credentials and exchanges them for a link to the console.
@@ -99,6 +102,7 @@ impl Issue {
             }
         })
         .await
+        .unwrap_or(Err(IssueFlowError::Interrupted))
     }
 
     fn destination(
@@ -209,11 +213,4 @@ fn describe(event: Event, permit: &Permit) -> Event {
         .with("source_identity", permit.source_identity().as_str())
         .with("duration_s", permit.duration().as_secs())
         .with("session_tags", tags)
-}
-
-/// Runs to its end even if the client hangs up: what was begun with an intent ends with an outcome.
-async fn uninterrupted<T: Send + 'static>(
-    work: impl Future<Output = Result<T, IssueFlowError>> + Send + 'static,
-) -> Result<T, IssueFlowError> {
-    tokio::spawn(work).await.unwrap_or(Err(IssueFlowError::Interrupted))
 }

@@ -58,3 +58,9 @@ impl Caller {
         Event::new(kind).reference(&self.request_id).with("client_address", self.address.to_string())
     }
 }
+
+/// Runs to its end even if the client hangs up, which drops the handler that waits: whoever sends something must not be
+/// able to keep it from being recorded. `None` when it ended in a panic.
+async fn uninterrupted<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    tokio::spawn(work).await.ok()
+}

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::CurrentCatalog;
-use super::{Caller, Ground};
+use super::{Caller, Ground, uninterrupted};
 use crate::audit::Kind;
 use crate::identity::ConnectorId;
 use crate::signin::SignIn;
@@ -96,6 +96,19 @@ impl ReceiveReply {
     /// # Errors
     /// [`ReplyError`]. The refusal is recorded with its true cause, under the caller's request id.
     pub async fn run(
+        &self,
+        connector: &ConnectorId,
+        reply: String,
+        relay_state: Option<&str>,
+        caller: &Caller,
+    ) -> Result<Token, ReplyError> {
+        let flow = self.clone();
+        let (connector, relay_state, caller) = (connector.clone(), relay_state.map(str::to_owned), caller.clone());
+        let judged = async move { flow.judge_and_record(&connector, reply, relay_state.as_deref(), &caller).await };
+        uninterrupted(judged).await.unwrap_or(Err(ReplyError::Panicked))
+    }
+
+    async fn judge_and_record(
         &self,
         connector: &ConnectorId,
         reply: String,

@@ -221,6 +221,7 @@ impl From<FinishError> for Problem {
             FinishError::NoTicket | FinishError::Ended => Kind::SignInExpired,
             FinishError::OtherBrowser => Kind::SignInOtherBrowser,
             FinishError::ConnectorGone => Kind::ConnectorUnknown,
+            FinishError::Interrupted => Kind::Internal,
         };
         Self::new(kind).caused_by(error)
     }

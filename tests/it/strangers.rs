@@ -1,5 +1,6 @@
 //! What somebody without a session can make the broker do, and what others on the machine can see.
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
@@ -52,4 +53,30 @@ async fn a_folder_that_everybody_may_look_into_holds_nothing_that_others_may_rea
         names.push(entry.file_name().into_string().unwrap());
     }
     assert!(names.iter().any(|name| name == "rolegate.db") && names.iter().any(|name| name == "sealing.key"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hanging_up_keeps_nothing_from_being_recorded() {
+    let broker = Broker::wishes().start().await;
+    let before = broker.events().await.len();
+    // The one connection that writes is taken, so the refusal waits to be recorded when the client goes.
+    let writing = broker.app.ground.store.begin().await.unwrap();
+    let mut client = std::net::TcpStream::connect(broker.base.trim_start_matches("http://")).unwrap();
+    // An answer nobody reads makes closing a reset, which ends what waits for the client at once.
+    let requests = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n\
+        POST /saml/corp/acs HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+        Content-Length: 14\r\n\r\nSAMLResponse=x";
+    client.write_all(requests.as_bytes()).unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    drop(client);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    writing.rollback().await.unwrap();
+    for _ in 0..50 {
+        if broker.events().await.len() > before {
+            assert_eq!(broker.last_event("sign-in.refused").await["cause"], "connector-unknown");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the refusal was not recorded");
 }
