@@ -342,13 +342,15 @@ impl Judge<'_> {
         if let Some(end) = ends.filter(|end| self.over(*end)) {
             return Err(SamlError::SessionOver(end));
         }
-        // ForceAuthn is a wish: some providers ignore it or take a login of a moment ago.
-        if let Expected::For(attempt) = self.expected
-            && attempt.force_authn
-            && later(statement.instant, self.skew()) < attempt.sent_at
-        {
-            let (recognised, asked) = (statement.instant, attempt.sent_at);
-            return Err(SamlError::NotReauthenticated { recognised, asked });
+        // ForceAuthn is a wish: some providers ignore it or take a login of a moment ago. Where the provider began,
+        // nobody could even wish; then the person has to have been recognised just now all the same, or beginning
+        // there would be the way around it.
+        let asked = match self.expected {
+            Expected::For(attempt) => attempt.force_authn.then_some(attempt.sent_at),
+            Expected::Unsolicited => self.settings.force_authn.then(|| earlier(self.now, self.settings.max_age)),
+        };
+        if let Some(asked) = asked.filter(|asked| later(statement.instant, self.skew()) < *asked) {
+            return Err(SamlError::NotReauthenticated { recognised: statement.instant, asked });
         }
         if let Some(context) = &self.settings.authn_context
             && context.comparison == AuthnComparison::Exact
@@ -400,6 +402,10 @@ fn with_inner<T>(
 
 fn version(element: &'static str, found: Option<&str>) -> SamlError {
     SamlError::Version { element, version: found.map(excerpt) }
+}
+
+fn earlier(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.saturating_sub(by).unwrap_or(Timestamp::MIN)
 }
 
 /// Saturates at the end of time: evidence may name any instant.

@@ -190,6 +190,21 @@ fn a_person_who_had_to_be_asked_again_must_have_been() {
 }
 
 #[test]
+fn beginning_at_the_provider_is_no_way_around_being_asked_again() {
+    let forge = Forge::new(SP, ACS, None, now());
+    let recognised = |seconds| {
+        let form = forge.signed(|p| p.authn = p.authn.replace(&forge.at(-5), &forge.at(seconds)));
+        let settings = Settings { idp_initiated: true, force_authn: true, ..settings() };
+        judge_unsolicited(form.as_bytes(), &settings, now()).map_err(|e| e.code())
+    };
+    assert!(recognised(-5).is_ok());
+    // Ten minutes for the reply to arrive, three for the other clock.
+    assert!(recognised(-780).is_ok());
+    assert_eq!(recognised(-781).unwrap_err(), "not-reauthenticated");
+    assert_eq!(recognised(-8 * 3600).unwrap_err(), "not-reauthenticated");
+}
+
+#[test]
 fn the_authentication_context_counts_only_where_it_was_asked_for_exactly() {
     let asked = |comparison| {
         under(
