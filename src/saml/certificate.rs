@@ -11,6 +11,8 @@ use openssl::nid::Nid;
 use openssl::pkey::{Id, PKey, Public};
 use openssl::x509::X509;
 
+use super::names::excerpt;
+
 /// RSA keys shorter than this are refused: they can be factored.
 pub const MIN_RSA_BITS: u32 = 1024;
 
@@ -198,7 +200,7 @@ fn subject(certificate: &X509) -> String {
         .map(|entry| {
             let name = entry.object().nid().short_name().unwrap_or("?");
             let value = entry.data().to_string().unwrap_or_default();
-            format!("{name}={value}")
+            format!("{name}={}", excerpt(&value))
         })
         .collect();
     parts.join(", ")
@@ -251,6 +253,21 @@ mod tests {
         assert_eq!(SigningCertificate::from_der(&p256).unwrap().key_type(), KeyType::Ec { bits: 256 });
         let other = certificate(&curve(Nid::SECP256K1));
         assert!(matches!(SigningCertificate::from_der(&other), Err(CertificateError::KeyType)));
+    }
+
+    #[test]
+    fn a_subject_stands_on_one_line_of_a_log() {
+        let mut name = X509NameBuilder::new().unwrap();
+        name.append_entry_by_text("CN", "idp\n2026-11-21T12:00:00Z ERROR forged \u{1b}[31m").unwrap();
+        let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+        let mut builder = X509::builder().unwrap();
+        builder.set_subject_name(&name.build()).unwrap();
+        builder.set_pubkey(&key).unwrap();
+        builder.set_not_before(&Asn1Time::from_unix(0).unwrap()).unwrap();
+        builder.set_not_after(&Asn1Time::from_unix(1).unwrap()).unwrap();
+        builder.sign(&key, MessageDigest::sha256()).unwrap();
+        let read = SigningCertificate::from_der(&builder.build().to_der().unwrap()).unwrap();
+        assert_eq!(read.subject(), "CN=idp2026-11-21T12:00:00Z ERROR forged [31m");
     }
 
     #[test]

@@ -20,6 +20,9 @@ use super::gate::{self, GateError, Limits, Root, Sha1, text_of};
 use super::names::{BINDING_POST, BINDING_REDIRECT, DS, MD, SAMLP, excerpt, timestamp, trimmed};
 use super::write::{DS as WRITE_DS, Element, MD as WRITE_MD, WriteError};
 
+/// Spec: SAML core 8.3.6.
+const MAX_ENTITY_ID: usize = 1024;
+
 /// More candidates than this would make every forged reply costly.
 const MAX_CERTIFICATES: usize = 16;
 
@@ -62,7 +65,7 @@ pub enum MetadataError {
     NoSuchEntity { wanted: String, found: Vec<String> },
     #[error("the metadata describes {0} more than once")]
     RepeatedEntity(String),
-    #[error("the entity has no entityID")]
+    #[error("the entity has no entityID of at most {MAX_ENTITY_ID} characters without control characters")]
     NoEntityId,
     #[error("{0} is not a SAML 2.0 identity provider: it has no IDPSSODescriptor for that protocol")]
     NotAnIdp(String),
@@ -105,7 +108,11 @@ impl IdpMetadata {
         let gated =
             gate::admit(bytes, Root::Metadata, &Limits::METADATA, Sha1::Refused).map_err(MetadataError::Gate)?;
         let entity = choose(gated.root(), entity_id)?;
-        let name = entity.attribute("entityID").map(trimmed).filter(|name| !name.is_empty());
+        // It is repeated in errors, log lines and audit events, none of which may look like several.
+        let usable = |name: &&str| {
+            !name.is_empty() && name.chars().count() <= MAX_ENTITY_ID && !name.chars().any(char::is_control)
+        };
+        let name = entity.attribute("entityID").map(trimmed).filter(usable);
         let name = name.ok_or(MetadataError::NoEntityId)?.to_owned();
         let idp =
             entity.children().find(|role| speaks_saml2(*role)).ok_or_else(|| MetadataError::NotAnIdp(name.clone()))?;
@@ -187,7 +194,7 @@ fn choose<'a, 't>(root: Node<'a, 't>, wanted: Option<&str>) -> Result<Node<'a, '
     let entities: Vec<Node<'_, '_>> =
         root.descendants().filter(|node| node.has_tag_name((MD, "EntityDescriptor"))).collect();
     let names = |of: &[Node<'_, '_>]| -> Vec<String> {
-        of.iter().filter_map(|entity| entity.attribute("entityID")).map(str::to_owned).collect()
+        of.iter().filter_map(|entity| entity.attribute("entityID")).map(excerpt).collect()
     };
     let Some(wanted) = wanted else {
         let idps: Vec<_> =

@@ -190,3 +190,16 @@ proptest::proptest! {
         let _ = IdpMetadata::read(inside.as_bytes(), Some("x"), now());
     }
 }
+
+#[test]
+fn what_a_provider_calls_itself_stands_on_one_line_of_a_log() {
+    let named = |name: &str| read(&entity(name, "", &idp(&key("", &good()), SSO)));
+    assert!(named("https://idp.example").is_ok());
+    for forged in ["https://idp.example&#10;2026-11-21T12:00:00Z ERROR forged", "&#x9b;31m", &"x".repeat(1025)] {
+        assert!(matches!(named(forged), Err(MetadataError::NoEntityId)), "{forged}");
+    }
+    let two = entity("a&#10;b", "", &idp("", "")) + &entity("c", "", &idp("", ""));
+    let two = format!("<EntitiesDescriptor xmlns='{MD}'>{two}</EntitiesDescriptor>");
+    let error = read(&two).unwrap_err();
+    assert!(matches!(error, MetadataError::SeveralEntities(_)) && !error.to_string().contains('\n'), "{error:?}");
+}
