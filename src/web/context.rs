@@ -17,6 +17,7 @@ use ipnet::IpNet;
 
 use super::problem::{Kind, Problem};
 use super::views;
+use crate::saml::names::excerpt;
 use crate::sys::Rng;
 
 /// What the middleware needs to know; one per application.
@@ -109,8 +110,9 @@ pub async fn surround<B: MessageBody + 'static>(
     request.extensions_mut().insert(RequestId(id.clone()));
     request.extensions_mut().insert(ClientAddress(address));
     let method = request.method().clone();
-    let path = request.path().to_owned();
-    let page = wants_page(&method, &path, request.headers());
+    let page = wants_page(&method, request.path(), request.headers());
+    // For the log: a stranger may send 64 kB of path, and a method as long.
+    let path = excerpt(request.path());
 
     // A panic in a handler would close the connection without an answer.
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().await;
@@ -143,10 +145,10 @@ pub async fn surround<B: MessageBody + 'static>(
     let elapsed_ms = began.elapsed().as_secs_f64() * 1e3;
     // One line per request; paths of ours hold no secret, queries may (tickets), so they stay out.
     if path == "/healthz" || path == "/readyz" || path.starts_with("/static/") {
-        tracing::debug!(request.id = %id, http.method = %method, http.path = %path, http.status = status.as_u16(), "request");
+        tracing::debug!(request.id = %id, http.method = verb(&method), http.path = %path, http.status = status.as_u16(), "request");
     } else {
         tracing::info!(
-            request.id = %id, client.address = %address, http.method = %method, http.path = %path,
+            request.id = %id, client.address = %address, http.method = verb(&method), http.path = %path,
             http.status = status.as_u16(), elapsed_ms = format_args!("{elapsed_ms:.1}"), "request"
         );
     }
@@ -168,17 +170,33 @@ fn kind_for(status: StatusCode) -> Kind {
     }
 }
 
+/// A method that exists; whatever else was sent is called "other".
+fn verb(method: &Method) -> &str {
+    let known = [
+        Method::GET,
+        Method::POST,
+        Method::HEAD,
+        Method::PUT,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::PATCH,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    if known.contains(method) { method.as_str() } else { "other" }
+}
+
 fn log_problem(problem: &Problem, id: &str, address: &IpAddr, method: &Method, path: &str) {
     let kind = problem.kind().slug();
     let causes = problem.causes();
     if problem.kind().status().is_server_error() {
         tracing::error!(
-            request.id = id, client.address = %address, http.method = %method, http.path = path,
+            request.id = id, client.address = %address, http.method = verb(method), http.path = path,
             problem.type = kind, cause = causes, "{}", problem.sentence()
         );
     } else {
         tracing::info!(
-            request.id = id, client.address = %address, http.method = %method, http.path = path,
+            request.id = id, client.address = %address, http.method = verb(method), http.path = path,
             problem.type = kind, cause = causes, "{}", problem.sentence()
         );
     }
@@ -281,6 +299,12 @@ mod tests {
             headers.append(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_str(value).unwrap());
         }
         headers
+    }
+
+    #[test]
+    fn a_log_line_names_methods_that_exist() {
+        assert_eq!(verb(&Method::POST), "POST");
+        assert_eq!(verb(&Method::from_bytes(&[b'A'; 5_000]).unwrap()), "other");
     }
 
     #[test]
