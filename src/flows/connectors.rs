@@ -113,14 +113,17 @@ impl Connectors {
             }
             MetadataSource::Url(url) => {
                 let url = url.as_url();
+                if let Some((from, at)) = self.ground.store.metadata_fetched(&connector.id).await?
+                    && from == url.as_str()
+                    && let Some(provider) = self.remembered(&connector.id, revision, Some(at))
+                {
+                    return Ok(provider);
+                }
                 let copy = self.ground.store.fetched_metadata(&connector.id).await?;
                 let copy = match copy.filter(|copy| copy.url == url.as_str()) {
                     Some(copy) => copy,
                     None => self.fetch_first(connector, saml, url).await?,
                 };
-                if let Some(provider) = self.remembered(&connector.id, revision, Some(copy.fetched)) {
-                    return Ok(provider);
-                }
                 self.prepare(connector, saml, &copy.document, revision, Some(copy.fetched))
             }
         }

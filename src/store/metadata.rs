@@ -33,6 +33,19 @@ pub async fn save(tx: &mut Tx, connector: &ConnectorId, fetched: &FetchedMetadat
 }
 
 impl Store {
+    /// From where and when the last good copy for a connector was fetched, without the document: a federation's has
+    /// megabytes, and strangers ask.
+    ///
+    /// # Errors
+    /// The database refuses, or the row makes no sense.
+    pub async fn metadata_fetched(&self, connector: &ConnectorId) -> Result<Option<(String, Timestamp)>, StoreError> {
+        let row = sqlx::query("SELECT url, fetched_ms FROM connector_metadata WHERE connector = $1")
+            .bind(connector.as_str())
+            .fetch_optional(self.reader())
+            .await?;
+        row.map(|row| Ok((row.try_get(0)?, timestamp("connector_metadata", row.try_get(1)?)?))).transpose()
+    }
+
     /// The last good copy for a connector.
     ///
     /// # Errors
