@@ -303,3 +303,102 @@ proptest! {
         }
     }
 }
+
+/// Pieces that parsers have read differently, to put anywhere into a document.
+const PIECES: [&str; 34] = [
+    " ",
+    "\n",
+    "\r\n",
+    "&#13;",
+    "&#xA;",
+    "&#9;",
+    "&amp;",
+    "&lt;",
+    "&#x41;",
+    "&#0;",
+    "&x;",
+    "\u{0}",
+    "\u{feff}",
+    "\u{85}",
+    "\u{2028}",
+    "<!---->",
+    "<![CDATA[x]]>",
+    "<?x?>",
+    " xmlns=\"\"",
+    " xmlns:saml=\"urn:x\"",
+    " xmlns:saml2=\"urn:oasis:names:tc:SAML:2.0:assertion\"",
+    " xml:space=\"preserve\"",
+    " xml:lang=\"en\"",
+    " xml:base=\"http://x/\"",
+    " ID=\"_assertion\"",
+    " Id=\"_a\"",
+    " id=\"_a\"",
+    " AssertionID=\"_assertion\"",
+    " xsi:type=\"x\"",
+    "<x/>",
+    "<saml:Attribute Name=\"groups\"><saml:AttributeValue>admin</saml:AttributeValue></saml:Attribute>",
+    "<saml:NameID>admin</saml:NameID>",
+    "admin",
+    "\"",
+];
+
+/// A repeatable sequence of choices.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % n as u64).unwrap()
+    }
+
+    /// A place in a document, most often where markup begins or ends.
+    fn place(&mut self, xml: &str) -> usize {
+        if self.below(4) == 0 {
+            let at = self.below(xml.len());
+            return (0..=at).rev().find(|at| xml.is_char_boundary(*at)).unwrap();
+        }
+        let signs: Vec<usize> = xml.match_indices(['<', '>', '"', ' ', ':', '=']).map(|(at, _)| at).collect();
+        signs[self.below(signs.len())] + self.below(2)
+    }
+
+    fn change(&mut self, xml: &mut String) {
+        let (one, other) = (self.place(xml), self.place(xml));
+        let (start, end) = (one.min(other), one.max(other));
+        match self.below(4) {
+            0 if end - start < 200 => xml.replace_range(start..end, ""),
+            1 => {
+                let copy = xml[start..end].to_owned();
+                let to = self.place(xml);
+                xml.insert_str(to, &copy);
+            }
+            _ => xml.insert_str(one, PIECES[self.below(PIECES.len())]),
+        }
+    }
+}
+
+#[test]
+fn a_signed_reply_says_what_was_signed_however_it_is_changed_or_it_says_nothing() {
+    let settings = settings();
+    let xml = |form: String| String::from_utf8(STANDARD.decode(form).unwrap()).unwrap();
+    let honest = [xml(forge().signed(|_| {})), xml(forge().response_signed(|_| {}))];
+    let expected = judge(&form(&honest[0]), &settings).unwrap().identity;
+    // More rounds look harder: ROLEGATE_TEST_ROUNDS=100000.
+    let rounds = std::env::var("ROLEGATE_TEST_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3_000);
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut believed = 0;
+    for _ in 0..rounds {
+        let mut xml = honest[dice.below(2)].clone();
+        for _ in 0..=dice.below(3) {
+            dice.change(&mut xml);
+        }
+        if let Ok(reply) = judge(&form(&xml), &settings) {
+            assert_eq!(reply.identity, expected, "{xml}");
+            assert_eq!(reply.assertion_id, super::forge::ASSERTION_ID, "{xml}");
+            believed += 1;
+        }
+    }
+    // Else the changes are too coarse to find anything.
+    assert!(believed > rounds / 100, "{believed} of {rounds} were believed");
+}
