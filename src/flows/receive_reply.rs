@@ -140,8 +140,9 @@ impl ReceiveReply {
             .with("connector", connector.as_str())
             .with("cause", cause)
             .with("detail", detail(error));
-        self.ground.record(&event).await?;
-        Ok(())
+        let ground = self.ground.clone();
+        // Were the writing to panic, the refusal would stand all the same.
+        uninterrupted(async move { ground.record(&event).await.map(|_| ()) }).await.unwrap_or(Ok(()))
     }
 
     async fn accept(
