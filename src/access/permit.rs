@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::aws::{ProviderArn, RoleArn, SessionDuration, SessionName, SourceIdentity};
+use crate::aws::{ProviderArn, Region, RoleArn, SessionDuration, SessionName, SourceIdentity};
 use crate::identity::SubjectId;
 
 /// One session tag: key at most 128 and value at most 256 characters, checked where the catalog is read.
@@ -41,6 +41,8 @@ pub(in crate::access) struct Terms {
     pub rule: String,
     /// When the session at the identity provider ends, where it says so.
     pub session_ends: Option<Timestamp>,
+    /// Where the catalog wants STS called: the role's region, else the account's.
+    pub region: Option<Region>,
 }
 
 impl Permit {
@@ -68,6 +70,7 @@ impl Permit {
             session_tags,
             rule: "test".to_owned(),
             session_ends,
+            region: None,
         })
     }
 
@@ -110,6 +113,12 @@ impl Permit {
     #[must_use]
     pub fn rule(&self) -> &str {
         &self.0.rule
+    }
+
+    /// Where the catalog wants STS called; the partition's region otherwise.
+    #[must_use]
+    pub fn region(&self) -> Option<&Region> {
+        self.0.region.as_ref()
     }
 
     #[must_use]

@@ -345,6 +345,7 @@ impl Policy {
             session_tags: session_tags(identity, access.role()).0,
             rule: access.rule().id.to_string(),
             session_ends,
+            region: access.role().region.clone().or_else(|| access.account().region.clone()),
         }))
     }
 }

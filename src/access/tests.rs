@@ -222,6 +222,21 @@ fn a_permit_carries_the_person_into_cloudtrail() {
 }
 
 #[test]
+fn sts_is_called_where_the_role_says_else_the_account() {
+    let text = CATALOG
+        .replacen("name = \"Payments production\"", "name = \"Payments production\"\nregion = \"eu-west-1\"", 1)
+        .replacen("name = \"teams/Deploy\"", "name = \"teams/Deploy\"\nregion = \"eu-central-1\"", 1);
+    let policy = Policy::compile(catalog(&text));
+    let region = |role: &str| {
+        let permit = policy.permit(&person(&["leads", "engineering"]), id(role).account, &id(role).name, None, now());
+        permit.unwrap().region().map(ToString::to_string)
+    };
+    assert_eq!(region("111122223333/ReadOnly").as_deref(), Some("eu-west-1"));
+    assert_eq!(region("111122223333/teams/Deploy").as_deref(), Some("eu-central-1"));
+    assert_eq!(region("444455556666/ReadOnly"), None);
+}
+
+#[test]
 fn a_denial_says_which_of_the_reasons_it_is() {
     let nobody = person(&[]);
     let code = |person: &VerifiedIdentity, role| permit(person, role, None).unwrap_err().code();

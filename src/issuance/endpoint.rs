@@ -26,7 +26,7 @@ pub(super) struct Endpoint {
     calls: Semaphore,
 }
 
-/// All endpoints that were ever called: a handful, since only settings name regions.
+/// All endpoints that were ever called: a handful, since only settings and the catalog name regions.
 #[derive(Debug, Default)]
 pub(super) struct Endpoints(Mutex<BTreeMap<Url, Arc<Endpoint>>>);
 

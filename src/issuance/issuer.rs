@@ -43,10 +43,10 @@ impl Regions {
         self.main.get(&partition).cloned().unwrap_or_else(|| partition.default_region())
     }
 
-    /// The partition's regions, the main one first and none twice.
+    /// The partition's regions, none twice: `first` or else the main one, then those to fall back to.
     #[must_use]
-    pub fn in_order(&self, partition: Partition) -> Vec<Region> {
-        let mut regions = vec![self.of(partition)];
+    pub fn in_order(&self, partition: Partition, first: Option<&Region>) -> Vec<Region> {
+        let mut regions = vec![first.cloned().unwrap_or_else(|| self.of(partition))];
         for region in self.fallback.iter().filter(|region| partition.has_region(region)) {
             if !regions.contains(region) {
                 regions.push(region.clone());
@@ -158,7 +158,7 @@ impl Issuer {
 
     async fn assume(&self, permit: &Arc<Permit>, duration: SessionDuration) -> Result<Issued, IssueError> {
         let assertion = self.mint(Arc::clone(permit), duration).await?;
-        let regions = self.parts.regions.in_order(permit.role().partition());
+        let regions = self.parts.regions.in_order(permit.role().partition(), permit.region());
         let asked = Asked { role: permit.role(), provider: permit.provider(), assertion: &assertion, duration };
         let Assumed { credentials, region, assumed_role_arn, request_id } =
             self.parts.sts.assume_role_with_saml(asked, &regions).await?;

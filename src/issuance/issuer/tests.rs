@@ -133,8 +133,10 @@ fn fallback_regions_follow_the_main_one_in_their_own_partition() {
     let region = |name: &str| name.parse::<Region>().unwrap();
     let fallback = ["us-west-2", "cn-northwest-1", "eu-west-1", "eu-central-1", "us-west-2"].map(region);
     let regions = Regions::default().with(region("eu-west-1")).with_fallback(fallback.to_vec());
-    let in_order = |partition| regions.in_order(partition).iter().map(ToString::to_string).collect::<Vec<_>>();
+    let in_order = |partition| regions.in_order(partition, None).iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(in_order(Partition::Aws), ["eu-west-1", "us-west-2", "eu-central-1"]);
     assert_eq!(in_order(Partition::AwsCn), ["cn-north-1", "cn-northwest-1"]);
     assert_eq!(in_order(Partition::AwsUsGov), ["us-gov-west-1"]);
+    let wished = regions.in_order(Partition::Aws, Some(&region("us-west-2")));
+    assert_eq!(wished.iter().map(Region::as_str).collect::<Vec<_>>(), ["us-west-2", "eu-west-1", "eu-central-1"]);
 }
