@@ -452,11 +452,13 @@ async fn own_key(
     size: KeySize,
     public_url: &Url,
 ) -> Result<SigningKey, StartError> {
+    let kept = |stored: &StoredKey| SigningKey::from_der(&stored.private, &stored.certificate);
     let mut tx = ground.store.begin().await?;
     if let Some(stored) = keys::key_for(&mut tx, purpose, sealing).await? {
-        tx.commit().await.map_err(StoreError::from)?;
-        return Ok(SigningKey::from_der(&stored.private, &stored.certificate)?);
+        return Ok(kept(&stored)?);
     }
+    // Made while nothing is locked: it takes seconds on a busy machine, and another process may be starting too.
+    tx.rollback().await.map_err(StoreError::from)?;
     let now = ground.clock.now();
     let name = format!("Rolegate {} {purpose}", public_url.host_str().unwrap_or("rolegate"));
     let rng = Arc::clone(&ground.rng);
@@ -465,6 +467,11 @@ async fn own_key(
         SigningKey::generate(size, &name, now, &*rng)
     });
     let key = made.await.expect("making a key does not panic")?;
+    let mut tx = ground.store.begin().await?;
+    if let Some(stored) = keys::key_for(&mut tx, purpose, sealing).await? {
+        // The other one was faster. Ours was never used.
+        return Ok(kept(&stored)?);
+    }
     let stored = StoredKey { private: key.private_key_der()?, certificate: key.certificate_der().to_vec() };
     keys::add_key(&mut tx, key.id(), purpose, &stored, sealing, &*ground.rng, now).await?;
     let event = Event::new(Kind::KeyCreated).with("purpose", purpose).with("key", key.id()).with("bits", key.bits());
