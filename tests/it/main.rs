@@ -16,6 +16,7 @@ mod hostile_http;
 mod issuance;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod peers;
+mod replicas;
 mod roles;
 mod sandbox;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]

@@ -122,9 +122,7 @@ impl Wire {
         assert_eq!(accepted.status, 303, "{}", accepted.body);
         let welcome = self.get(accepted.header("location").unwrap(), &begun.cookie).await;
         assert_eq!(welcome.status, 303, "{}", welcome.body);
-        let mut cookies = welcome.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap());
-        let session = cookies.find(|cookie| cookie.starts_with("rolegate=")).expect("a session begins");
-        session.split(';').next().unwrap().to_owned()
+        welcome.session_cookie()
     }
 
     /// An honest reply, whose assertion has an ID of its own.
@@ -156,6 +154,13 @@ impl Answer {
         let document: Value = serde_json::from_str(&self.body).unwrap();
         assert_eq!(document["status"], self.status);
         document["type"].as_str().unwrap().strip_prefix("urn:rolegate:problem:").unwrap().to_owned()
+    }
+
+    /// The session that this answer begins, as `Cookie` sends it.
+    pub fn session_cookie(&self) -> String {
+        let mut cookies = self.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap());
+        let session = cookies.find(|cookie| cookie.starts_with("rolegate=")).expect("a session begins");
+        session.split(';').next().unwrap().to_owned()
     }
 
     /// Nobody was signed in by this answer: no cookie of a session, no way to a ticket.
