@@ -85,7 +85,19 @@ impl Issue {
         uninterrupted(async move {
             // Judged before anything is issued: a bad link should cost nothing.
             let loaded = flow.catalog.get().await?;
-            let destination = flow.destination(&loaded, &wish, destination.as_deref())?;
+            let destination = match flow.destination(&loaded, &wish, destination.as_deref()) {
+                Ok(destination) => destination,
+                Err(refused) => {
+                    let event = flow
+                        .about(Kind::IssueDenied, &wish, &caller)
+                        .with("account", wish.account.as_str())
+                        .with("role_name", wish.role.as_str())
+                        .with("cause", "destination-refused")
+                        .with("detail", refused.to_string());
+                    flow.ground.record(&event).await?;
+                    return Err(refused.into());
+                }
+            };
             let (issued, reference) = flow.obtain(&wish, &caller).await?;
             match flow.issuer.console(&issued, &destination).await {
                 Ok(login) => Ok(login),

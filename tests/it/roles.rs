@@ -337,7 +337,8 @@ async fn opening_the_console_leads_to_the_right_person_and_role() {
             (400, "destination-refused"),
         )
         .await;
-    assert!(events.is_empty(), "nothing was asked of AWS: {events:?}");
+    let [(kind, denied)] = &events[..] else { panic!("a denial and nothing else: {events:?}") };
+    assert_eq!((kind.as_str(), &denied["cause"]), ("issue.denied", &json!("destination-refused")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
