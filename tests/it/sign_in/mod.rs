@@ -3,6 +3,7 @@
 mod attempts;
 mod replies;
 mod sessions;
+mod tickets;
 mod trust;
 
 use std::sync::Arc;
