@@ -77,6 +77,8 @@ struct Kept {
     asked: Option<Timestamp>,
     /// When it was last asked because a reply was signed with an unknown key.
     asked_for_key: Option<Timestamp>,
+    /// Held while the URL is asked, so that whoever comes meanwhile waits for the answer.
+    asking: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Clone)]
@@ -119,8 +121,7 @@ impl Connectors {
                 {
                     return Ok(provider);
                 }
-                let copy = self.ground.store.fetched_metadata(&connector.id).await?;
-                let copy = match copy.filter(|copy| copy.url == url.as_str()) {
+                let copy = match self.copy(connector, url).await? {
                     Some(copy) => copy,
                     None => self.fetch_first(connector, saml, url).await?,
                 };
@@ -162,6 +163,16 @@ impl Connectors {
         Ok(provider)
     }
 
+    fn asking(&self, connector: &ConnectorId) -> Arc<tokio::sync::Mutex<()>> {
+        self.with_kept(connector, |kept| Arc::clone(&kept.asking))
+    }
+
+    /// The copy of what the URL answered last.
+    async fn copy(&self, connector: &Connector, url: &Url) -> Result<Option<FetchedMetadata>, StoreError> {
+        let copy = self.ground.store.fetched_metadata(&connector.id).await?;
+        Ok(copy.filter(|copy| copy.url == url.as_str()))
+    }
+
     /// Fetches metadata of which there is no copy yet, but does not hammer a provider that is down.
     async fn fetch_first(
         &self,
@@ -169,6 +180,12 @@ impl Connectors {
         saml: &SamlConnector,
         url: &Url,
     ) -> Result<FetchedMetadata, ConnectorError> {
+        let asking = self.asking(&connector.id);
+        let _turn = asking.lock().await;
+        // Somebody may have asked while we waited.
+        if let Some(copy) = self.copy(connector, url).await? {
+            return Ok(copy);
+        }
         let now = self.ground.clock.now();
         let just_tried = self.with_kept(&connector.id, |kept| {
             let just_tried = kept.asked.is_some_and(|asked| now.duration_since(asked) < RETRY);
@@ -230,9 +247,10 @@ impl Connectors {
         saml: &SamlConnector,
         url: &Url,
     ) -> Result<(), ConnectorError> {
+        let asking = self.asking(&connector.id);
+        let _turn = asking.lock().await;
         let now = self.ground.clock.now();
-        let copy = self.ground.store.fetched_metadata(&connector.id).await?.filter(|copy| copy.url == url.as_str());
-        let due = match copy {
+        let due = match self.copy(connector, url).await? {
             None => true,
             Some(copy) => {
                 let validity = IdpMetadata::read(copy.document.as_bytes(), saml.idp_entity_id.as_deref(), now).ok();
