@@ -11,6 +11,8 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use rust_embed::RustEmbed;
 
+use super::problem::{Kind, Problem};
+
 /// Where the files are served.
 pub const PREFIX: &str = "/static/";
 
@@ -92,15 +94,13 @@ fn plain_name(path: &str) -> Option<String> {
 ///
 /// A digest that is not the current one, as during an upgrade with several replicas, is answered with the file as it
 /// is now, to be asked for again next time: a page of the other release is better styled than bare.
-pub async fn serve(request: HttpRequest) -> HttpResponse {
+///
+/// # Errors
+/// There is no such file.
+pub async fn serve(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let path = request.path();
     let found = path.strip_prefix(PREFIX).and_then(plain_name).and_then(|name| ASSETS.get(&name));
-    let Some(asset) = found else {
-        return HttpResponse::NotFound()
-            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-            .content_type("text/plain; charset=utf-8")
-            .body("There is no such file.\n");
-    };
+    let Some(asset) = found else { return Err(Problem::new(Kind::NotFound)) };
     let cache = if asset.path == path { "public, max-age=31536000, immutable" } else { "no-cache" };
     let known = request.headers().get_all(header::IF_NONE_MATCH).any(|value| names(value, &asset.etag));
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
@@ -108,7 +108,7 @@ pub async fn serve(request: HttpRequest) -> HttpResponse {
         .insert_header((header::CACHE_CONTROL, cache))
         .insert_header((header::ETAG, asset.etag.as_str()))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
-    if known { response.finish() } else { response.content_type(asset.content_type).body(asset.body.clone()) }
+    Ok(if known { response.finish() } else { response.content_type(asset.content_type).body(asset.body.clone()) })
 }
 
 /// Whether an `If-None-Match` value holds this tag; compression by the way may have weakened it with `W/`.
@@ -119,6 +119,7 @@ fn names(value: &HeaderValue, etag: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::ResponseError as _;
     use actix_web::body::MessageBody;
     use actix_web::http::StatusCode;
     use actix_web::test::TestRequest;
@@ -130,7 +131,7 @@ mod tests {
         if let Some(tag) = if_none_match {
             request = request.insert_header((header::IF_NONE_MATCH, tag));
         }
-        serve(request.to_http_request()).await
+        serve(request.to_http_request()).await.unwrap_or_else(|problem| problem.error_response())
     }
 
     fn header(response: &HttpResponse, name: header::HeaderName) -> &str {

@@ -209,6 +209,9 @@ fn render(problem: &Problem, id: &str, page: bool, request: &HttpRequest) -> Htt
     if let Some(seconds) = problem.retry_after_secs() {
         response.insert_header((header::RETRY_AFTER, seconds.to_string()));
     }
+    if let Some(methods) = problem.allowed() {
+        response.insert_header((header::ALLOW, methods));
+    }
     if !page {
         return response.content_type("application/problem+json").body(problem.document(id));
     }

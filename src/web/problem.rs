@@ -215,6 +215,7 @@ pub struct Problem {
     kind: Kind,
     detail: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
+    allow: Option<String>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
     instance: Option<String>,
 }
@@ -222,7 +223,7 @@ pub struct Problem {
 impl Problem {
     #[must_use]
     pub fn new(kind: Kind) -> Self {
-        Self { kind, detail: None, retry_after: None, cause: None, instance: None }
+        Self { kind, detail: None, retry_after: None, allow: None, cause: None, instance: None }
     }
 
     /// A sentence that is more precise than the kind's own. It is shown to people: nothing secret, nothing internal.
@@ -243,6 +244,19 @@ impl Problem {
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
+    }
+
+    /// The methods that the address does answer, for [`Kind::MethodNotAllowed`].
+    #[must_use]
+    pub fn allow(mut self, methods: String) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    /// The methods that the address does answer.
+    #[must_use]
+    pub fn allowed(&self) -> Option<&str> {
+        self.allow.as_deref()
     }
 
     /// The id of the request, for the rare answer that the middleware cannot render.

@@ -52,7 +52,12 @@ impl Routes<'_> {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        let resource = web::resource(path).guard(guard::Method(method.clone()));
+        let resource = web::resource(path);
+        // `HEAD` is `GET` without the body, but only where asking changes nothing for anybody.
+        let resource = match (method == Method::GET, audience) {
+            (true, Audience::Anyone) => resource.guard(guard::Any(guard::Get()).or(guard::Head())),
+            _ => resource.guard(guard::Method(method.clone())),
+        };
         self.rows.push(Row { method, path, audience });
         match audience {
             Audience::Anyone | Audience::SigningIn => self.config.service(resource.to(handler)),
@@ -120,10 +125,14 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
 
 /// 405 where the path exists for another method, else 404.
 fn unmatched(table: &[Row], request: &HttpRequest) -> Problem {
-    let elsewhere = table.iter().any(|row| {
-        row.method != request.method() && actix_web::dev::ResourceDef::new(row.path).is_match(request.path())
-    });
-    Problem::new(if elsewhere { Kind::MethodNotAllowed } else { Kind::NotFound })
+    let here = |row: &&Row| actix_web::dev::ResourceDef::new(row.path).is_match(request.path());
+    let mut allowed: Vec<&str> = table.iter().filter(here).map(|row| row.method.as_str()).collect();
+    allowed.sort_unstable();
+    allowed.dedup();
+    if allowed.is_empty() || allowed.contains(&request.method().as_str()) {
+        return Problem::new(Kind::NotFound);
+    }
+    Problem::new(Kind::MethodNotAllowed).allow(allowed.join(", "))
 }
 
 /// The gate: without a live session nothing behind it runs.
