@@ -2,25 +2,32 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that panics has said what it found")]
 
+mod audit;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod broker;
 mod browser;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod browser_client;
 mod config;
+mod crash;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod demo;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod hostile;
 mod hostile_http;
 mod issuance;
+mod matrix;
+mod moto;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod peers;
+#[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
+mod program;
 mod replicas;
 mod roles;
 mod sandbox;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod sandboxed;
+mod serve;
 mod sign_in;
 mod strangers;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]

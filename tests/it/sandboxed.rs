@@ -11,6 +11,7 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpResponse, HttpServer, web};
 use rolegate::sandbox::{DEMO_CONNECTOR, Sandbox, SandboxConfig, World, demo_catalog};
+use rolegate::store::Store;
 use rolegate::sys::{Clock, ManualClock, SystemClock, SystemRng};
 use serde_json::Value;
 use url::Url;
@@ -27,24 +28,40 @@ pub struct Exchange {
     pub path: String,
     pub sent: String,
     pub answered: String,
+    /// How many events the audit log held when the request arrived, if somebody watched.
+    pub events_before: Option<i64>,
 }
 
 /// What the sandbox does instead of what it was asked.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// Answers posts to this path with a status and a text of its own.
+    /// Answers requests to this path with a status and a text of its own.
     Answers(&'static str, u16, &'static str),
-    /// Thinks before it looks at posts to this path.
+    /// Thinks before it looks at requests to this path.
     Slow(&'static str, Duration),
 }
 
 /// What goes over the wire between the broker, browsers and the sandbox.
 #[derive(Debug, Clone, Default)]
-pub struct Wire(Arc<Mutex<(Vec<Exchange>, Option<Fault>)>>);
+pub struct Wire(Arc<Mutex<Tap>>);
+
+#[derive(Debug, Default)]
+struct Tap {
+    exchanges: Vec<Exchange>,
+    fault: Option<Fault>,
+    watched: Option<Store>,
+}
 
 impl Wire {
     pub fn exchanges(&self) -> Vec<Exchange> {
-        self.0.lock().unwrap().0.clone()
+        self.0.lock().unwrap().exchanges.clone()
+    }
+
+    /// Forgets what was, and from now on notes with each request how far the audit log was.
+    pub fn watch(&self, store: &Store) {
+        let mut tap = self.0.lock().unwrap();
+        tap.exchanges.clear();
+        tap.watched = Some(store.clone());
     }
 
     /// How often STS was asked to assume a role.
@@ -55,7 +72,7 @@ impl Wire {
 
     /// From now on; `None` ends it.
     pub fn spoil(&self, fault: impl Into<Option<Fault>>) {
-        self.0.lock().unwrap().1 = fault.into();
+        self.0.lock().unwrap().fault = fault.into();
     }
 
     async fn pass(
@@ -67,7 +84,14 @@ impl Wire {
         let body = request.extract::<web::Bytes>().await?;
         request.set_payload(Payload::from(body.clone()));
         let sent = format!("{}\n{}", request.query_string(), String::from_utf8_lossy(&body));
-        let fault = self.0.lock().unwrap().1.clone().filter(|_| method == "POST");
+        let (fault, watched) = {
+            let tap = self.0.lock().unwrap();
+            (tap.fault.clone(), tap.watched.clone())
+        };
+        let events_before = match watched {
+            Some(store) => Some(store.audit_head().await.unwrap().seq),
+            None => None,
+        };
         let response = match fault {
             Some(Fault::Answers(at, status, text)) if at == path => {
                 let status = StatusCode::from_u16(status).unwrap();
@@ -87,7 +111,8 @@ impl Wire {
         let (response, body) = response.into_parts();
         let body = to_bytes(body).await.unwrap_or_default();
         let answered = format!("{}\n{}", location.unwrap_or_default(), String::from_utf8_lossy(&body));
-        self.0.lock().unwrap().0.push(Exchange { method, path, sent, answered });
+        let exchange = Exchange { method, path, sent, answered, events_before };
+        self.0.lock().unwrap().exchanges.push(exchange);
         Ok(ServiceResponse::new(request, response.set_body(BoxBody::new(body))))
     }
 }
@@ -294,6 +319,15 @@ impl Person {
     pub async fn program_post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let form = self.form(path, fields);
         send(client().post(form.action.clone()).header("cookie", self.cookie()).form(&form.fields)).await
+    }
+
+    /// As [`program_post`](Self::program_post), by somebody who expects that the broker may be gone half-way.
+    pub async fn try_program_post(&self, path: &str, fields: &[(&str, &str)]) -> Option<Answer> {
+        let form = self.form(path, fields);
+        let request = client().post(form.action.clone()).header("cookie", self.cookie()).form(&form.fields);
+        let response = request.timeout(PATIENCE).send().await.ok()?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Some(Answer { status, headers, body: response.text().await.ok()? })
     }
 
     pub async fn program_get(&self, path: &str) -> Answer {
