@@ -23,8 +23,8 @@ pub enum ServeError {
 pub async fn run(args: &ConfigArgs) -> Result<(), ServeError> {
     let config = args.load()?;
     start_logs(&config);
-    let app = start(&config).await?;
     let listener = listen(&config)?;
+    let app = start(&config).await?;
     let running = app.serve(listener).map_err(ServeError::Server)?;
     tracing::info!(listen = %config.listen, public_url = %config.public_url, "rolegate is ready");
     let ended = running.wait().await.map_err(ServeError::Server);
