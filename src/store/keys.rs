@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use zeroize::Zeroizing;
 
-use super::{Store, StoreError, Tx, millis};
+use super::{StoreError, Tx, millis};
 use crate::sys::Rng;
 use crate::sys::seal::SealingKey;
 
@@ -64,18 +64,4 @@ pub async fn add_key(
     .execute(&mut **tx)
     .await?;
     Ok(())
-}
-
-impl Store {
-    /// The certificate for a purpose, which is public and needs no sealing key.
-    ///
-    /// # Errors
-    /// The database refuses.
-    pub async fn certificate_for(&self, purpose: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = sqlx::query("SELECT certificate FROM key_pair WHERE purpose = $1")
-            .bind(purpose)
-            .fetch_optional(self.reader())
-            .await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
-    }
 }
