@@ -55,7 +55,7 @@ impl fmt::Debug for ConsoleLogin {
 }
 
 impl ConsoleLogin {
-    /// The link, for a `Location` header with `no-store` and `no-referrer`.
+    /// The link, for a `Location` header with `no-store`.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()

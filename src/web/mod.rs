@@ -1,10 +1,16 @@
 //! Routes, extractors, problems, pages.
 
+use std::borrow::Cow;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 
 use self::problem::{Kind, Problem};
 use crate::flows::Caller;
+use crate::flows::start_sign_in::Started;
+use crate::identity::ConnectorId;
+use crate::issuance::ConsoleLogin;
+use crate::sys::{LocalPath, Token};
 
 pub mod api;
 pub mod assets;
@@ -27,9 +33,29 @@ fn page(view: &impl askama::Template) -> HttpResponse {
     HttpResponse::Ok().content_type("text/html; charset=utf-8").body(views::html(view))
 }
 
+/// Where a browser is sent. None of these can hold a text that a stranger wrote: an open redirect has no place here.
+enum To<'a> {
+    /// A page of ours that has a fixed address.
+    Fixed(&'static str),
+    Page(&'a LocalPath),
+    /// Back to us with a verified reply.
+    Finish(&'a ConnectorId, &'a Token),
+    IdentityProvider(&'a Started),
+    Console(&'a ConsoleLogin),
+}
+
 /// 303, so that a reload does not post again.
-fn see_other(location: &str) -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((header::LOCATION, location)).finish()
+fn see_other(to: &To<'_>) -> HttpResponse {
+    let location = match to {
+        To::Fixed(path) => Cow::Borrowed(*path),
+        To::Page(path) => Cow::Borrowed(path.as_str()),
+        To::Finish(connector, ticket) => {
+            Cow::Owned(format!("/saml/{connector}/finish?ticket={}", ticket.expose_secret()))
+        }
+        To::IdentityProvider(started) => Cow::Borrowed(started.location.as_str()),
+        To::Console(login) => Cow::Borrowed(login.expose()),
+    };
+    HttpResponse::SeeOther().insert_header((header::LOCATION, location.as_ref())).finish()
 }
 
 /// Where a request came from.

@@ -11,7 +11,7 @@ use super::limits::Limits;
 use super::picker::{role_title, shell};
 use super::problem::{Kind, Problem};
 use super::session::{CsrfForm, SignedIn};
-use super::{caller, page, see_other, views};
+use super::{To, caller, page, see_other, views};
 use crate::access::{Denied, RoleAccess};
 use crate::aws::{AccountId, Region, RoleName, SessionDuration};
 use crate::catalog::Catalog;
@@ -60,7 +60,7 @@ pub async fn console(
     let wish = wish(&user, role_in(&path)?, &form.0, "console")?;
     let destination = form.0.filled("destination").map(str::to_owned);
     let login = flow.console(wish, destination, caller(&request)).await?;
-    let mut response = see_other(login.expose());
+    let mut response = see_other(&To::Console(&login));
     // The link is a bearer secret for 15 minutes.
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     Ok(response)
@@ -174,7 +174,7 @@ pub async fn favourite(
         return Err(Problem::new(Kind::RoleNotPermitted));
     }
     favourite::toggle(&ground, &user.0.identity.subject, account, &role).await?;
-    Ok(see_other("/"))
+    Ok(see_other(&To::Fixed("/")))
 }
 
 /// `GET /roles/{account}/{role}/why`: which rules grant it, by which of the person's values, and what limits it.

@@ -6,7 +6,7 @@ use super::fields::{Fields, Form, FormError, Place, read_reply};
 use super::limits::Limits;
 use super::problem::{Kind, Problem};
 use super::session::{Cookies, csrf_matches, csrf_token};
-use super::{caller, page, see_other, views};
+use super::{To, caller, page, see_other, views};
 use crate::flows::Ground;
 use crate::flows::connectors::{ConnectorError, Connectors};
 use crate::flows::current::CurrentCatalog;
@@ -36,7 +36,7 @@ pub async fn start(
     limits.sign_in(super::context::client_address(&request))?;
     let return_to = LocalPath::parse_or_home(Fields::of_query(&request)?.get("return_to"));
     let started = flow.run(&connector, &return_to, cookies.browser_token(&request)).await?;
-    let mut response = see_other(started.location.as_str());
+    let mut response = see_other(&To::IdentityProvider(&started));
     response.add_cookie(&cookies.browser(&started.browser)).map_err(super::internal)?;
     Ok(response)
 }
@@ -79,7 +79,7 @@ pub async fn acs(
         }
     };
     let ticket = flow.run(&connector, reply, relay_state.as_deref(), &caller(&request)).await?;
-    Ok(see_other(&format!("/saml/{connector}/finish?ticket={}", ticket.expose_secret())))
+    Ok(see_other(&To::Finish(&connector, &ticket)))
 }
 
 /// The fields `SAMLResponse` and, where it is filled, `RelayState`.
@@ -160,7 +160,7 @@ pub async fn confirm(
 }
 
 fn welcome(cookies: &Cookies, connector: &ConnectorId, finished: &Finished) -> Result<HttpResponse, Problem> {
-    let mut response = see_other(finished.return_to.as_str());
+    let mut response = see_other(&To::Page(&finished.return_to));
     response.add_cookie(&cookies.session(&finished.session)).map_err(super::internal)?;
     response.add_cookie(&cookies.connector(connector.as_str())).map_err(super::internal)?;
     Ok(response)

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::fields::Fields;
 use super::problem::Problem;
 use super::session::{Cookies, CsrfForm, SignedIn};
-use super::{caller, page, see_other, views};
+use super::{To, caller, page, see_other, views};
 use crate::flows::current::CurrentCatalog;
 use crate::flows::sessions::Sessions;
 use crate::sys::LocalPath;
@@ -62,7 +62,7 @@ pub async fn sign_out(
     cookies: web::Data<Cookies>,
 ) -> Result<HttpResponse, Problem> {
     sessions.end(&user.0.token, &caller(&request)).await?;
-    let mut response = see_other("/signed-out");
+    let mut response = see_other(&To::Fixed("/signed-out"));
     response.add_cookie(&cookies.forget_session()).map_err(super::internal)?;
     // Pages that the back button would bring up again go with the session.
     response
