@@ -160,10 +160,16 @@ impl<'d> RoleAccess<'d> {
     #[must_use]
     pub fn reasons(&self) -> Vec<Reason<'d>> {
         let (decision, role) = (self.decision, self.role as usize);
-        decision.matches.iter().filter(|one| decision.gives(one, role)).map(|one| self.reason(one)).collect()
+        decision.matches.iter().filter(|one| decision.gives(one, role)).map(|one| self.reason_of(one)).collect()
     }
 
-    fn reason(&self, one: &'d Match) -> Reason<'d> {
+    /// The [rule](Self::rule) that counts, with what in the person met it.
+    #[must_use]
+    pub fn reason(&self) -> Reason<'d> {
+        self.reason_of(self.best())
+    }
+
+    fn reason_of(&self, one: &'d Match) -> Reason<'d> {
         let policy = &self.decision.policy;
         let mut because: Vec<(&Attribute, &str)> =
             one.because.iter().map(|(attribute, value)| (policy.attribute(*attribute), &**value)).collect();

@@ -39,6 +39,8 @@ pub(in crate::access) struct Terms {
     pub session_tags: Vec<SessionTag>,
     /// The id of the rule that granted it.
     pub rule: String,
+    /// Attribute and value that met each of its conditions.
+    pub because: Vec<(String, String)>,
     /// When the session at the identity provider ends, where it says so.
     pub session_ends: Option<Timestamp>,
     /// Where the catalog wants STS called: the role's region, else the account's.
@@ -69,6 +71,7 @@ impl Permit {
             subject,
             session_tags,
             rule: "test".to_owned(),
+            because: Vec::new(),
             session_ends,
             region: None,
         })
@@ -119,6 +122,12 @@ impl Permit {
     #[must_use]
     pub fn region(&self) -> Option<&Region> {
         self.0.region.as_ref()
+    }
+
+    /// Attribute and value that met each condition of the [rule](Self::rule).
+    #[must_use]
+    pub fn because(&self) -> &[(String, String)] {
+        &self.0.because
     }
 
     #[must_use]

@@ -344,6 +344,7 @@ impl Policy {
             source_identity: SourceIdentity::for_person(identity.trail_name()),
             session_tags: session_tags(identity, access.role()).0,
             rule: access.rule().id.to_string(),
+            because: access.reason().because.iter().map(|(what, value)| (what.to_string(), (*value).into())).collect(),
             session_ends,
             region: access.role().region.clone().or_else(|| access.account().region.clone()),
         }))

@@ -127,6 +127,15 @@ fn permit(person: &VerifiedIdentity, role: &str, asked: Option<u32>) -> Result<P
 }
 
 #[test]
+fn a_permit_says_which_rule_gave_it_and_by_which_value() {
+    let lead = permit(&person(&["engineering", "leads"]), "111122223333/ReadOnly", None).unwrap();
+    assert_eq!(lead.rule(), "leads", "the more generous of two");
+    assert_eq!(lead.because(), [("connector", "okta"), ("groups", "leads")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+    let named = permit(&person(&["aws-1", "aws-444455556666-Admin"]), "444455556666/Admin", None).unwrap();
+    assert_eq!(named.because(), [("groups".to_owned(), "aws-444455556666-Admin".to_owned())]);
+}
+
+#[test]
 fn an_exact_group_opens_the_role_in_every_account() {
     assert_eq!(roles(&person(&["engineering"])), ["111122223333/ReadOnly", "444455556666/ReadOnly"]);
     for near in ["Engineering", "engineering ", "xengineering", "engineerin", ""] {

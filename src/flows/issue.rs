@@ -64,7 +64,7 @@ impl Issue {
     pub async fn credentials(&self, wish: Wish, caller: Caller) -> Result<Issued, IssueFlowError> {
         let flow = self.clone();
         // What was begun with an intent ends with an outcome.
-        uninterrupted(async move { flow.obtain(&wish, &caller).await.map(|(issued, _)| issued) })
+        uninterrupted(async move { flow.obtain(&wish, &caller).await })
             .await
             .unwrap_or(Err(IssueFlowError::Interrupted))
     }
@@ -88,23 +88,16 @@ impl Issue {
             let destination = match flow.destination(&loaded, &wish, destination.as_deref()) {
                 Ok(destination) => destination,
                 Err(refused) => {
-                    let event = flow
-                        .about(Kind::IssueDenied, &wish, &caller)
-                        .with("account", wish.account.as_str())
-                        .with("role_name", wish.role.as_str())
-                        .with("cause", "destination-refused")
-                        .with("detail", refused.to_string());
-                    flow.ground.record(&event).await?;
+                    flow.record_denial(&wish, &caller, "destination-refused", refused.to_string()).await?;
                     return Err(refused.into());
                 }
             };
-            let (issued, reference) = flow.obtain(&wish, &caller).await?;
+            let issued = flow.obtain(&wish, &caller).await?;
             match flow.issuer.console(&issued, &destination).await {
                 Ok(login) => Ok(login),
                 Err(error) => {
-                    let event = Event::new(Kind::ConsoleFailed)
-                        .reference(&reference)
-                        .about(&wish.identity.subject)
+                    let event = flow
+                        .about(Kind::ConsoleFailed, &wish, &caller)
                         .with("role", issued.role().to_string())
                         .with("cause", error.code())
                         .with("detail", error.to_string());
@@ -139,18 +132,22 @@ impl Issue {
         Ok(self.consoles.home(partition, &region))
     }
 
-    /// Decide, intend, call, record. Returns the reference under which it was recorded.
-    async fn obtain(&self, wish: &Wish, caller: &Caller) -> Result<(Issued, String), IssueFlowError> {
+    /// Decide, intend, call, record.
+    async fn obtain(&self, wish: &Wish, caller: &Caller) -> Result<Issued, IssueFlowError> {
         let permit = self.decide(wish, caller).await?;
-        let reference = caller.request_id.clone();
         let role = permit.role().to_string();
-        let intent = self.about(Kind::IssueIntended, wish, caller).with("role", role.as_str());
-        self.ground.record(&describe(intent, &permit)).await?;
+        let (rule, because) = (permit.rule().to_owned(), object(permit.because()));
+        let about = |kind| {
+            self.about(kind, wish, caller)
+                .with("role", role.as_str())
+                .with("rule", rule.as_str())
+                .with("because", because.clone())
+        };
+        self.ground.record(&describe(about(Kind::IssueIntended), &permit)).await?;
         match self.issuer.credentials(permit).await {
             Ok(issued) => {
-                let event = self
-                    .about(Kind::IssueSucceeded, wish, caller)
-                    .with("role", role)
+                // Whoever comes here from CloudTrail has the access key id, and finds person, rule and reason beside it.
+                let event = about(Kind::IssueSucceeded)
                     .with("access_key_id", issued.credentials().access_key_id.as_str())
                     .with("expires", issued.credentials().expiration.to_string())
                     .with("duration_s", issued.granted().as_secs())
@@ -164,14 +161,10 @@ impl Issue {
                 preferences::note_use(&mut tx, &wish.identity.subject, wish.account, &wish.role, now).await?;
                 self.ground.append(&mut tx, &event).await?;
                 tx.commit().await.map_err(StoreError::from)?;
-                Ok((issued, reference))
+                Ok(issued)
             }
             Err(error) => {
-                let mut event = self
-                    .about(Kind::IssueFailed, wish, caller)
-                    .with("role", role)
-                    .with("cause", error.code())
-                    .with("detail", error.to_string());
+                let mut event = about(Kind::IssueFailed).with("cause", error.code()).with("detail", error.to_string());
                 if let IssueError::Sts(sts) = &error
                     && let Some(refusal) = sts.refusal()
                 {
@@ -193,16 +186,27 @@ impl Issue {
         match decided {
             Ok(permit) => Ok(permit),
             Err(denied) => {
-                let event = self
-                    .about(Kind::IssueDenied, wish, caller)
-                    .with("account", wish.account.as_str())
-                    .with("role_name", wish.role.as_str())
-                    .with("cause", denied.code())
-                    .with("detail", denied.to_string());
-                self.ground.record(&event).await?;
+                self.record_denial(wish, caller, denied.code(), denied.to_string()).await?;
                 Err(denied.into())
             }
         }
+    }
+
+    async fn record_denial(
+        &self,
+        wish: &Wish,
+        caller: &Caller,
+        cause: &'static str,
+        detail: String,
+    ) -> Result<(), StoreError> {
+        let event = self
+            .about(Kind::IssueDenied, wish, caller)
+            .with("account", wish.account.as_str())
+            .with("role_name", wish.role.as_str())
+            .with("cause", cause)
+            .with("detail", detail);
+        self.ground.record(&event).await?;
+        Ok(())
     }
 
     fn about(&self, kind: Kind, wish: &Wish, caller: &Caller) -> Event {
@@ -216,13 +220,16 @@ impl Issue {
 }
 
 fn describe(event: Event, permit: &Permit) -> Event {
-    let tags: serde_json::Map<String, serde_json::Value> =
-        permit.session_tags().iter().map(|tag| (tag.key.clone(), tag.value.clone().into())).collect();
+    let tags: Vec<(String, String)> =
+        permit.session_tags().iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
     event
         .with("method", "saml")
-        .with("rule", permit.rule())
         .with("session_name", permit.session_name().as_str())
         .with("source_identity", permit.source_identity().as_str())
         .with("duration_s", permit.duration().as_secs())
-        .with("session_tags", tags)
+        .with("session_tags", object(&tags))
+}
+
+fn object(pairs: &[(String, String)]) -> serde_json::Value {
+    pairs.iter().map(|(name, value)| (name.clone(), serde_json::Value::from(value.as_str()))).collect()
 }

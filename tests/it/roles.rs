@@ -566,8 +566,12 @@ async fn two_clicks_at_once_are_two_sets_of_keys_with_a_record_each() {
     assert_ne!(ids[0], ids[1]);
     let events = world.broker.events().await;
     for id in ids {
-        let found = events.iter().filter(|(kind, body)| kind == "issue.succeeded" && body["access_key_id"] == id);
-        assert_eq!(found.count(), 1, "{id}");
+        let found: Vec<_> =
+            events.iter().filter(|(kind, body)| kind == "issue.succeeded" && body["access_key_id"] == id).collect();
+        let [(_, body)] = found.as_slice() else { panic!("{id}: {found:?}") };
+        // What a CloudTrail line holds leads to the person, the rule and the reason.
+        assert_eq!(body["rule"], "engineers-read-workloads");
+        assert_eq!(body["because"], json!({ "groups": "engineering" }));
     }
 }
 
