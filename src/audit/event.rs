@@ -41,7 +41,7 @@ impl Kind {
 
 /// One thing that happened, before it has a place in the chain.
 ///
-/// Values are cut at 1,000 characters: what a stranger sends may be quoted here, but cannot fill the disk.
+/// Texts are cut at 1,000 characters, wherever in a value they stand: what a stranger sends may be quoted here, but cannot fill the disk.
 #[derive(Debug, Clone)]
 pub struct Event {
     pub(crate) kind: Kind,
@@ -100,6 +100,30 @@ fn cut(value: Value) -> Value {
         Value::String(text) if text.chars().count() > LONGEST_VALUE => {
             Value::String(text.chars().take(LONGEST_VALUE).chain("…".chars()).collect())
         }
+        Value::Array(items) => Value::Array(items.into_iter().map(cut).collect()),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, cut(value))).collect(),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn long_values_are_cut_wherever_they_stand() {
+        let long = "é".repeat(LONGEST_VALUE + 1);
+        let event = Event::new(Kind::SignInRefused)
+            .with("detail", long.as_str())
+            .with("because", json!({ "groups": long.as_str() }))
+            .with("files", vec![long.clone()])
+            .with("short", "as it was");
+        let body: Value = serde_json::from_str(&event.body()).unwrap();
+        for value in [&body["detail"], &body["because"]["groups"], &body["files"][0]] {
+            let text = value.as_str().unwrap();
+            assert!(text.chars().count() == LONGEST_VALUE + 1 && text.ends_with("é…"), "{}", text.len());
+        }
+        assert_eq!(body["short"], "as it was");
     }
 }
