@@ -23,7 +23,8 @@
 //! | [`app`] | composition root |
 //!
 //! Imports point one way: `cli web sandbox` → `flows` → `store` → `signin issuance access audit` →
-//! `catalog saml` → `identity aws` → `sys`. Only [`app`] sees everything.
+//! `catalog saml` → `identity aws` → `sys`; [`config`] is read by `cli` and `app`. Only [`app`] sees everything.
+//! `tests/it/map.rs` keeps it so.
 
 pub mod access;
 pub mod app;

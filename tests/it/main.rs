@@ -16,6 +16,7 @@ mod demo;
 mod hostile;
 mod hostile_http;
 mod issuance;
+mod map;
 mod matrix;
 mod moto;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
