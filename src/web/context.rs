@@ -87,7 +87,7 @@ fn resolve_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAd
 }
 
 fn wants_page(method: &Method, path: &str, headers: &HeaderMap) -> bool {
-    let program = path.starts_with("/api/") || path.starts_with("/aws/") || path.ends_with("z");
+    let program = path.starts_with("/api/") || path.starts_with("/aws/") || matches!(path, "/healthz" | "/readyz");
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     !program && (accept.contains("text/html") || (accept.is_empty() && *method == Method::POST))
 }
