@@ -160,8 +160,9 @@ fn say(broker: &Url, sandbox: &Url, world: &World, args: &DemoArgs) {
     use std::fmt::Write as _;
     let mut words = String::new();
     let _ = writeln!(words, "\n  Rolegate is ready: open {broker}\n\n  Sign in as");
+    let width = world.people().iter().map(|person| person.name.chars().count()).max().unwrap_or(0);
     for person in world.people() {
-        let _ = writeln!(words, "    {:<16} {}", person.name, person.story);
+        let _ = writeln!(words, "    {:<width$}  {}", person.name, person.story);
     }
     let _ = write!(
         words,

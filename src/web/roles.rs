@@ -205,7 +205,12 @@ pub async fn why(
                 .iter()
                 .map(|(attribute, value)| views::why::Reason {
                     attribute: attribute.to_string(),
-                    condition: reason.rule.when.get(*attribute).map(ToString::to_string).unwrap_or_default(),
+                    condition: reason
+                        .rule
+                        .when
+                        .get(*attribute)
+                        .map(|wanted| wanted.to_string().replace('`', ""))
+                        .unwrap_or_default(),
                     value: (*value).to_owned(),
                 })
                 .collect(),
