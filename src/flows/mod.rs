@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::audit::{Chain, Event, Head};
+use crate::audit::{Chain, Event, Head, Kind};
+use crate::aws::{AccountId, RoleName};
+use crate::identity::SubjectId;
 use crate::store::{Store, StoreError, Tx};
 use crate::sys::{Clock, Rng};
 
@@ -42,6 +44,26 @@ impl Ground {
     }
 }
 
+/// Records that somebody asked for a page about a role they may not use: a look is refused as a click is.
+///
+/// # Errors
+/// The database refuses.
+pub async fn refuse_access(
+    ground: &Ground,
+    subject: &SubjectId,
+    account: AccountId,
+    role: Option<&RoleName>,
+    caller: &Caller,
+) -> Result<(), StoreError> {
+    let event = caller
+        .event(Kind::AccessRefused)
+        .about(subject)
+        .with("account", account.as_str())
+        .with_some("role_name", role.map(RoleName::as_str))
+        .with("cause", "not-granted");
+    ground.record(&event).await.map(|_| ())
+}
+
 /// Where a request came from, for audit events and sessions.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -54,7 +76,7 @@ pub struct Caller {
 impl Caller {
     /// An event that says where it came from and under which id to find the log line.
     #[must_use]
-    pub fn event(&self, kind: crate::audit::Kind) -> Event {
+    pub fn event(&self, kind: Kind) -> Event {
         Event::new(kind).reference(&self.request_id).with("client_address", self.address.to_string())
     }
 }

@@ -10,10 +10,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::fields::Fields;
 use super::page;
 use super::problem::{Kind, Problem};
+use super::roles::not_permitted;
 use super::session::{SignedIn, csrf_token};
 use super::views::{self, AccountGroup, DurationStep, Notice, RoleRow, Shell, Tone};
 use crate::access::{Decision, RoleAccess};
-use crate::aws::{AccountId, SessionDuration};
+use crate::aws::{AccountId, RoleName, SessionDuration};
 use crate::catalog::{Catalog, Tags};
 use crate::flows::Ground;
 use crate::flows::current::CurrentCatalog;
@@ -229,14 +230,14 @@ pub async fn go(
     let loaded = catalog.get().await?;
     let decision = loaded.policy.decide(&user.0.identity);
     let mut rows = Rows { steps: HashMap::new() };
-    let found: Vec<RoleAccess<'_>> = match fields.filled("role") {
-        Some(role) => {
-            let role = role.parse().map_err(|_| wrong("role"))?;
-            decision.role(account, &role).into_iter().collect()
-        }
+    let role: Option<RoleName> = fields.filled("role").map(str::parse).transpose().map_err(|_| wrong("role"))?;
+    let found: Vec<RoleAccess<'_>> = match &role {
+        Some(role) => decision.role(account, role).into_iter().collect(),
         None => decision.roles().filter(|access| access.account().id == account).collect(),
     };
-    let Some(first) = found.first() else { return Err(Problem::new(Kind::RoleNotPermitted)) };
+    let Some(first) = found.first() else {
+        return Err(not_permitted(&ground, &user, account, role.as_ref(), &request).await);
+    };
     let destination = match fields.filled("destination") {
         Some(text) => issue
             .consoles

@@ -15,10 +15,10 @@ use super::{To, caller, page, see_other, views};
 use crate::access::{Denied, RoleAccess};
 use crate::aws::{AccountId, Region, RoleName, SessionDuration};
 use crate::catalog::Catalog;
-use crate::flows::Ground;
 use crate::flows::current::CurrentCatalog;
 use crate::flows::favourite;
 use crate::flows::issue::{Issue, IssueFlowError, Wish};
+use crate::flows::{Ground, refuse_access};
 use crate::issuance::formats::Context;
 use crate::issuance::{Format, Issued};
 
@@ -161,6 +161,7 @@ fn credentials_view(
 /// # Errors
 /// The role is not permitted, or the database refuses.
 pub async fn favourite(
+    request: HttpRequest,
     user: SignedIn,
     path: web::Path<(String, String)>,
     _form: CsrfForm,
@@ -171,7 +172,7 @@ pub async fn favourite(
     let decision = catalog.get().await?.policy.decide(&user.0.identity);
     // Only what somebody may use can be marked, so that nobody fills the table with inventions.
     if decision.role(account, &role).is_none() {
-        return Err(Problem::new(Kind::RoleNotPermitted));
+        return Err(not_permitted(&ground, &user, account, Some(&role), &request).await);
     }
     favourite::toggle(&ground, &user.0.identity.subject, account, &role).await?;
     Ok(see_other(&To::Fixed("/")))
@@ -182,6 +183,7 @@ pub async fn favourite(
 /// # Errors
 /// The role is not permitted, or the database refuses.
 pub async fn why(
+    request: HttpRequest,
     user: SignedIn,
     path: web::Path<(String, String)>,
     ground: web::Data<Ground>,
@@ -191,7 +193,9 @@ pub async fn why(
     let loaded = catalog.get().await?;
     let identity = &user.0.identity;
     let decision = loaded.policy.decide(identity);
-    let Some(access) = decision.role(account, &role) else { return Err(Problem::new(Kind::RoleNotPermitted)) };
+    let Some(access) = decision.role(account, &role) else {
+        return Err(not_permitted(&ground, &user, account, Some(&role), &request).await);
+    };
     let spoken = |duration: SessionDuration| views::picker::spoken(duration.as_secs());
     let used = access.rule().id.clone();
     let mut grants: Vec<views::Grant> = access
@@ -250,6 +254,20 @@ pub async fn why(
     }))
 }
 
+/// The refusal of a page about a role, on record.
+pub(super) async fn not_permitted(
+    ground: &Ground,
+    user: &SignedIn,
+    account: AccountId,
+    role: Option<&RoleName>,
+    request: &HttpRequest,
+) -> Problem {
+    match refuse_access(ground, &user.0.identity.subject, account, role, &caller(request)).await {
+        Ok(()) => Problem::new(Kind::RoleNotPermitted),
+        Err(error) => error.into(),
+    }
+}
+
 impl From<IssueFlowError> for Problem {
     fn from(error: IssueFlowError) -> Self {
         use crate::issuance::{FederationError, IssueError};
@@ -266,6 +284,9 @@ impl From<IssueFlowError> for Problem {
         };
         let problem = Self::new(kind);
         let problem = match &error {
+            IssueFlowError::Denied(Denied::ConnectorGone { .. } | Denied::ConnectorDisabled { .. }) => {
+                problem.detail("The way you signed in has been switched off. Please sign in another way.")
+            }
             IssueFlowError::Issue(error) => problem.detail(error.sentence()),
             IssueFlowError::Federation(error) => problem.detail(error.sentence()),
             _ => problem,

@@ -158,7 +158,9 @@ async fn a_person_reads_why_they_have_a_role() {
     assert!(deploy.contains("teams-deploy-their-own") && deploy.contains("team-payments"), "{deploy}");
 
     let other = lin.program_get("/roles/111122223333/Admin/why").await;
-    problem(&other, 403, "role-not-permitted");
+    let (_, request) = problem(&other, 403, "role-not-permitted");
+    let events = world.events_of(&request).await;
+    assert_eq!((events[0].0.as_str(), &events[0].1["role_name"]), ("access.refused", &json!("Admin")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,7 +193,10 @@ async fn a_deep_link_offers_its_role_and_opens_where_it_says() {
         ("/go?account=payments", 400, "bad-request"),
         ("/go", 400, "bad-request"),
     ] {
-        let (sentence, _) = problem(&asha.program_get(link).await, status, kind);
+        let (sentence, request) = problem(&asha.program_get(link).await, status, kind);
+        let refusals = world.events_of(&request).await;
+        let recorded: Vec<&str> = refusals.iter().map(|(kind, _)| kind.as_str()).collect();
+        assert_eq!(recorded, if status == 403 { vec!["access.refused"] } else { vec![] }, "{link}");
         let page = asha.open(link).await;
         assert_eq!(page.status, status, "{link}");
         assert!(plain(&page.body).contains(&sentence) && !page.body.contains("evil.example"), "{link}: {}", page.body);
@@ -471,8 +476,9 @@ async fn sessions_of_a_disabled_connector_get_nothing() {
     let world = Sandboxed::start().await;
     let mut asha = world.sign_in_as("asha").await;
     world.change_catalog("idp_initiated = true", "idp_initiated = true\nenabled = false").await;
-    let (_, events) =
+    let (sentence, events) =
         world.refused(&mut asha, &format!("{READ_PAYMENTS}/credentials"), &[], (403, "role-not-permitted")).await;
+    assert!(sentence.contains("has been switched off"), "{sentence}");
     assert_eq!((events[0].0.as_str(), &events[0].1["cause"]), ("issue.denied", &json!("connector-disabled")));
     assert!(offered(&asha.open("/").await).is_empty());
     problem(&asha.program_get("/saml/dev/start").await, 404, "connector-unknown");
