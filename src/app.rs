@@ -18,7 +18,6 @@ use url::Url;
 
 use crate::audit::{Chain, ChainKey, Event, Kind};
 use crate::config::{Config, Database, Rate, SealingKeySource, StoreConfig, sealing_key_from_base64};
-use crate::flows::Ground;
 use crate::flows::connectors::Connectors;
 use crate::flows::current::CurrentCatalog;
 use crate::flows::finish_sign_in::{FinishSignIn, SessionTimes};
@@ -26,6 +25,7 @@ use crate::flows::issue::Issue;
 use crate::flows::receive_reply::ReceiveReply;
 use crate::flows::sessions::Sessions;
 use crate::flows::start_sign_in::StartSignIn;
+use crate::flows::{Ground, Tasks};
 use crate::issuance::federation::{Federation, FederationSettings};
 use crate::issuance::metadata::Metadata;
 use crate::issuance::sts::{Sts, StsSettings};
@@ -116,7 +116,7 @@ impl Base {
     /// What flows need.
     #[must_use]
     pub fn ground(&self, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Ground {
-        Ground { store: self.store.clone(), chain: self.chain.clone(), clock, rng }
+        Ground { store: self.store.clone(), chain: self.chain.clone(), clock, rng, tasks: Tasks::on_this_runtime() }
     }
 }
 
@@ -344,7 +344,13 @@ impl App {
         .shutdown_timeout(self.shutdown_timeout.as_secs().max(1))
         .listen(listener)?
         .run();
-        Ok(Running { handle: server.handle(), server, background: self.background() })
+        Ok(Running {
+            handle: server.handle(),
+            server,
+            background: self.background(),
+            tasks: self.ground.tasks.clone(),
+            patience: self.shutdown_timeout,
+        })
     }
 
     /// Removes what has expired, forgets idle rate-limit keys, keeps metadata fresh.
@@ -381,6 +387,8 @@ pub struct Running {
     server: Server,
     handle: ServerHandle,
     background: Vec<tokio::task::JoinHandle<()>>,
+    tasks: Tasks,
+    patience: Duration,
 }
 
 impl std::fmt::Debug for Running {
@@ -404,6 +412,11 @@ impl Running {
         let ended = self.server.await;
         for task in self.background {
             task.abort();
+        }
+        // Requests are answered by now; what remains was begun for clients that have hung up.
+        let unfinished = self.tasks.drained(self.patience).await;
+        if unfinished > 0 {
+            tracing::warn!(tasks = unfinished, "stopped before everything that was begun had ended");
         }
         ended
     }

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::current::CurrentCatalog;
-use super::{Caller, Ground, uninterrupted};
+use super::{Caller, Ground};
 use crate::audit::Kind;
 use crate::identity::{ConnectorId, VerifiedIdentity};
 use crate::store::sessions::{self, StoredSession};
@@ -114,11 +114,13 @@ impl FinishSignIn {
     ) -> Result<Finished, FinishError> {
         let (flow, connector, ticket) = (self.clone(), connector.clone(), ticket.clone());
         let (browser, old_session, caller) = (browser.cloned(), old_session.cloned(), caller.clone());
-        uninterrupted(async move {
-            flow.spend(&connector, &ticket, browser.as_ref(), must_match, old_session.as_ref(), &caller).await
-        })
-        .await
-        .unwrap_or(Err(FinishError::Interrupted))
+        self.ground
+            .tasks
+            .uninterrupted(async move {
+                flow.spend(&connector, &ticket, browser.as_ref(), must_match, old_session.as_ref(), &caller).await
+            })
+            .await
+            .unwrap_or(Err(FinishError::Interrupted))
     }
 
     async fn spend(

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::current::{CurrentCatalog, Loaded};
-use super::{Caller, Ground, uninterrupted};
+use super::{Caller, Ground};
 use crate::access::{Denied, Permit};
 use crate::audit::{Event, Kind};
 use crate::aws::{AccountId, Region, RoleName, SessionDuration};
@@ -63,8 +63,10 @@ impl Issue {
     /// [`IssueFlowError`]. Denials and failures are recorded.
     pub async fn credentials(&self, wish: Wish, caller: Caller) -> Result<Issued, IssueFlowError> {
         let flow = self.clone();
+        let tasks = self.ground.tasks.clone();
         // What was begun with an intent ends with an outcome.
-        uninterrupted(async move { flow.obtain(&wish, &caller).await })
+        tasks
+            .uninterrupted(async move { flow.obtain(&wish, &caller).await })
             .await
             .unwrap_or(Err(IssueFlowError::Interrupted))
     }
@@ -82,32 +84,34 @@ impl Issue {
         caller: Caller,
     ) -> Result<ConsoleLogin, IssueFlowError> {
         let flow = self.clone();
-        uninterrupted(async move {
-            // Judged before anything is issued: a bad link should cost nothing.
-            let loaded = flow.catalog.get().await?;
-            let destination = match flow.destination(&loaded, &wish, destination.as_deref()) {
-                Ok(destination) => destination,
-                Err(refused) => {
-                    flow.record_denial(&wish, &caller, "destination-refused", refused.to_string()).await?;
-                    return Err(refused.into());
+        let tasks = self.ground.tasks.clone();
+        tasks
+            .uninterrupted(async move {
+                // Judged before anything is issued: a bad link should cost nothing.
+                let loaded = flow.catalog.get().await?;
+                let destination = match flow.destination(&loaded, &wish, destination.as_deref()) {
+                    Ok(destination) => destination,
+                    Err(refused) => {
+                        flow.record_denial(&wish, &caller, "destination-refused", refused.to_string()).await?;
+                        return Err(refused.into());
+                    }
+                };
+                let issued = flow.obtain(&wish, &caller).await?;
+                match flow.issuer.console(&issued, &destination).await {
+                    Ok(login) => Ok(login),
+                    Err(error) => {
+                        let event = flow
+                            .about(Kind::ConsoleFailed, &wish, &caller)
+                            .with("role", issued.role().to_string())
+                            .with("cause", error.code())
+                            .with("detail", error.to_string());
+                        flow.ground.record(&event).await?;
+                        Err(error.into())
+                    }
                 }
-            };
-            let issued = flow.obtain(&wish, &caller).await?;
-            match flow.issuer.console(&issued, &destination).await {
-                Ok(login) => Ok(login),
-                Err(error) => {
-                    let event = flow
-                        .about(Kind::ConsoleFailed, &wish, &caller)
-                        .with("role", issued.role().to_string())
-                        .with("cause", error.code())
-                        .with("detail", error.to_string());
-                    flow.ground.record(&event).await?;
-                    Err(error.into())
-                }
-            }
-        })
-        .await
-        .unwrap_or(Err(IssueFlowError::Interrupted))
+            })
+            .await
+            .unwrap_or(Err(IssueFlowError::Interrupted))
     }
 
     fn destination(

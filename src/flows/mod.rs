@@ -16,6 +16,9 @@ pub mod issue;
 pub mod receive_reply;
 pub mod sessions;
 pub mod start_sign_in;
+mod tasks;
+
+pub use tasks::Tasks;
 
 /// What every flow needs: the database, the audit chain, time and chance.
 #[derive(Debug, Clone)]
@@ -24,6 +27,8 @@ pub struct Ground {
     pub chain: Chain,
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
+    /// What must not end half-way.
+    pub tasks: Tasks,
 }
 
 impl Ground {
@@ -79,10 +84,4 @@ impl Caller {
     pub fn event(&self, kind: Kind) -> Event {
         Event::new(kind).reference(&self.request_id).with("client_address", self.address.to_string())
     }
-}
-
-/// Runs to its end even if the client hangs up, which drops the handler that waits: whoever sends something must not be
-/// able to keep it from being recorded. `None` when it ended in a panic.
-async fn uninterrupted<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
-    tokio::spawn(work).await.ok()
 }

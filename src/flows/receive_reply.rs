@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::CurrentCatalog;
-use super::{Caller, Ground, uninterrupted};
+use super::{Caller, Ground};
 use crate::audit::Kind;
 use crate::identity::ConnectorId;
 use crate::signin::SignIn;
@@ -105,7 +105,7 @@ impl ReceiveReply {
         let flow = self.clone();
         let (connector, relay_state, caller) = (connector.clone(), relay_state.map(str::to_owned), caller.clone());
         let judged = async move { flow.judge_and_record(&connector, reply, relay_state.as_deref(), &caller).await };
-        uninterrupted(judged).await.unwrap_or(Err(ReplyError::Panicked))
+        self.ground.tasks.uninterrupted(judged).await.unwrap_or(Err(ReplyError::Panicked))
     }
 
     async fn judge_and_record(
@@ -142,7 +142,7 @@ impl ReceiveReply {
             .with("detail", detail(error));
         let ground = self.ground.clone();
         // Were the writing to panic, the refusal would stand all the same.
-        uninterrupted(async move { ground.record(&event).await.map(|_| ()) }).await.unwrap_or(Ok(()))
+        self.ground.tasks.uninterrupted(async move { ground.record(&event).await.map(|_| ()) }).await.unwrap_or(Ok(()))
     }
 
     async fn accept(
