@@ -169,6 +169,7 @@ fn say(broker: &Url, sandbox: &Url, world: &World, args: &DemoArgs) {
         "\n  The sandbox stands in for AWS and the identity provider: {sandbox}\n  \
            In a terminal, with keys from Rolegate:\n    \
              export AWS_ENDPOINT_URL_STS={sandbox}\n    \
+             export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1\n    \
              aws sts get-caller-identity\n\n  \
            Data is kept in {}; Ctrl-C stops.\n\n",
         args.data.display()
