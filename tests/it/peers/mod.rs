@@ -1,5 +1,7 @@
-//! Servers and a browser that we did not write the other half of: SimpleSAMLphp, moto, and [`Browser`], which walks a
-//! sign-in with cookies and forms as a browser without scripts does.
+//! Servers that we did not write the other half of: SimpleSAMLphp, oidc-provider and moto. [`Browser`] walks a sign-in
+//! at them with cookies and forms as a browser without scripts does.
+
+pub mod oidc;
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
@@ -91,11 +93,9 @@ impl SimpleSaml {
     pub fn start_with(host: &'static str, options: &[&str]) -> Self {
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
         let state = folder.path().to_owned();
-        let cache = repository().join(".tools/peers");
-        assert!(cache.is_dir(), "SimpleSAMLphp is missing: run `make setup-test`");
         let mut command = Command::new(repository().join("tests/peers/simplesamlphp/start"));
         command.arg(port.to_string()).args(["--host", host, "--state"]).arg(&state).args(options);
-        command.env("PEERS_CACHE", cache);
+        command.env("PEERS_CACHE", peers_cache());
         let (server, _) = Server::start(&mut command, "READY ");
         Self { port, host, state, _folder: folder, server: Some(server) }
     }
@@ -157,13 +157,20 @@ impl Drop for SimpleSaml {
     }
 }
 
+/// Where the peers are installed.
+fn peers_cache() -> PathBuf {
+    let cache = repository().join(".tools/peers");
+    assert!(cache.is_dir(), "the identity providers are missing: run `make setup-test`");
+    cache
+}
+
 /// The password of one of the people in `tests/peers/users.json`.
 pub fn password(user: &str) -> &'static str {
     match user {
         "alice" => "alice-pass-1",
         "bob" => "bob-pass-2",
         "carol" => "carol-pass-3",
-        other => panic!("SimpleSAMLphp knows nobody called {other}"),
+        other => panic!("the peers know nobody called {other}"),
     }
 }
 
