@@ -1,4 +1,4 @@
-//! Encrypted assertions: RSA-OAEP around AES.
+//! Encrypted assertions and names: RSA-OAEP around AES.
 //!
 //! Spec: XML Encryption 1.1; SAML core 2.3.4 and 6.
 //!
@@ -43,7 +43,7 @@ pub const SUPPORTED: [&str; 8] = [
     "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p",
 ];
 
-/// An assertion that was encrypted. Nothing about it is verified.
+/// An element that was encrypted. Nothing about it is verified.
 pub struct Decrypted {
     xml: Zeroizing<String>,
     /// Namespace declarations around the encrypted element, by prefix.
@@ -84,17 +84,17 @@ impl Decrypted {
     }
 }
 
-/// Why an assertion could not be decrypted.
+/// Why an element could not be decrypted.
 #[derive(Debug, thiserror::Error)]
 pub enum DecryptError {
-    #[error("the assertion is encrypted, and this connector has no decryption key")]
+    #[error("it is encrypted, and this connector has no decryption key")]
     NoKey,
-    #[error("the assertion is encrypted with {algorithm:?}, which is refused; use AES-GCM or AES-CBC with RSA-OAEP")]
+    #[error("it is encrypted with {algorithm:?}, which is refused; use AES-GCM or AES-CBC with RSA-OAEP")]
     Algorithm { algorithm: String },
-    #[error("the encrypted assertion is not built as expected: {0}")]
+    #[error("what is encrypted is not built as expected: {0}")]
     Shape(&'static str),
     /// Wrong key, altered bytes, bad padding, not text: told apart, these are an oracle.
-    #[error("the assertion could not be decrypted: it was encrypted for another key, or changed on the way")]
+    #[error("it could not be decrypted: it was encrypted for another key, or changed on the way")]
     Failed,
 }
 
@@ -111,7 +111,7 @@ impl DecryptError {
     }
 }
 
-/// Decrypts a `saml:EncryptedAssertion` out of a document that passed the gate. `recipient` is our entity ID.
+/// Decrypts a `saml:EncryptedAssertion` or `saml:EncryptedID` out of a document that passed the gate. `recipient` is our entity ID.
 ///
 /// # Errors
 /// [`DecryptError`]

@@ -35,7 +35,7 @@ impl ReadError {
     }
 }
 
-/// `samlp:Response`, without the assertion.
+/// `samlp:Response`, without the assertion; and `samlp:LogoutResponse`, which is built the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response<'a> {
     pub id: &'a str,
@@ -136,6 +136,29 @@ pub struct Attribute<'a> {
     pub values: Vec<&'a str>,
 }
 
+/// `samlp:LogoutRequest`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogoutRequest<'a, 't> {
+    pub id: &'a str,
+    pub version: Option<&'a str>,
+    pub issue_instant: Timestamp,
+    pub destination: Option<&'a str>,
+    pub not_on_or_after: Option<Timestamp>,
+    pub issuer: Option<&'a str>,
+    /// Whom it is about; `None` also when it says so in a way nobody here understands (`BaseID`).
+    pub name: Option<LogoutName<'a, 't>>,
+    /// Which of the person's sessions; none means all of them.
+    pub session_indexes: Vec<&'a str>,
+}
+
+/// Whom a `samlp:LogoutRequest` is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogoutName<'a, 't> {
+    Plain(NameId<'a>),
+    /// A `saml:EncryptedID`, which [`decrypt`](super::decrypt) opens.
+    Encrypted(Node<'a, 't>),
+}
+
 /// `samlp:AuthnRequest`, as an identity provider reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthnRequest<'a> {
@@ -155,11 +178,20 @@ impl<'a> Response<'a> {
     /// # Errors
     /// [`ReadError`]
     pub fn read(node: Node<'a, '_>) -> Result<Self, ReadError> {
-        const ELEMENT: &str = "Response";
+        Self::read_named(node, "Response")
+    }
+
+    /// # Errors
+    /// [`ReadError`]
+    pub fn read_logout(node: Node<'a, '_>) -> Result<Self, ReadError> {
+        Self::read_named(node, "LogoutResponse")
+    }
+
+    fn read_named(node: Node<'a, '_>, element: &'static str) -> Result<Self, ReadError> {
         Ok(Self {
-            id: required(node, ELEMENT, "ID")?,
+            id: required(node, element, "ID")?,
             version: node.attribute("Version"),
-            issue_instant: required_instant(node, ELEMENT, "IssueInstant")?,
+            issue_instant: required_instant(node, element, "IssueInstant")?,
             destination: node.attribute("Destination"),
             in_response_to: node.attribute("InResponseTo"),
             issuer: text_child(node, SAML, "Issuer")?,
@@ -207,22 +239,27 @@ impl<'a> Assertion<'a> {
 
 impl<'a> Subject<'a> {
     fn read(node: Node<'a, '_>) -> Result<Self, ReadError> {
-        let name_id = only(node, SAML, "NameID")?
-            .map(|name| {
-                Ok(NameId {
-                    value: text_of(name).ok_or(ReadError::NotText { element: "NameID" })?,
-                    format: name.attribute("Format"),
-                    name_qualifier: name.attribute("NameQualifier"),
-                    sp_name_qualifier: name.attribute("SPNameQualifier"),
-                })
-            })
-            .transpose()?;
         Ok(Self {
-            name_id,
+            name_id: only(node, SAML, "NameID")?.map(NameId::read).transpose()?,
             encrypted: only(node, SAML, "EncryptedID")?.is_some(),
             confirmations: children(node, SAML, "SubjectConfirmation")
                 .map(Confirmation::read)
                 .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl<'a> NameId<'a> {
+    /// Reads a `saml:NameID`.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub fn read(node: Node<'a, '_>) -> Result<Self, ReadError> {
+        Ok(Self {
+            value: text_of(node).ok_or(ReadError::NotText { element: "NameID" })?,
+            format: node.attribute("Format"),
+            name_qualifier: node.attribute("NameQualifier"),
+            sp_name_qualifier: node.attribute("SPNameQualifier"),
         })
     }
 }
@@ -323,6 +360,34 @@ fn value<'a>(node: Node<'a, '_>) -> Option<&'a str> {
         }
     };
     if text.is_empty() { None } else { Some(text) }
+}
+
+impl<'a, 't: 'a> LogoutRequest<'a, 't> {
+    /// # Errors
+    /// [`ReadError`]
+    pub fn read(node: Node<'a, 't>) -> Result<Self, ReadError> {
+        const ELEMENT: &str = "LogoutRequest";
+        let plain = only(node, SAML, "NameID")?;
+        let encrypted = only(node, SAML, "EncryptedID")?;
+        let name = match (plain, encrypted) {
+            // The schema has a choice of one; which of two would count is not for us to say.
+            (Some(_), Some(_)) => return Err(ReadError::Repeated { element: "NameID" }),
+            (Some(plain), None) => Some(LogoutName::Plain(NameId::read(plain)?)),
+            (None, Some(encrypted)) => Some(LogoutName::Encrypted(encrypted)),
+            (None, None) => None,
+        };
+        let index = |node| text_of(node).ok_or(ReadError::NotText { element: "SessionIndex" });
+        Ok(Self {
+            id: required(node, ELEMENT, "ID")?,
+            version: node.attribute("Version"),
+            issue_instant: required_instant(node, ELEMENT, "IssueInstant")?,
+            destination: node.attribute("Destination"),
+            not_on_or_after: instant(node, "NotOnOrAfter")?,
+            issuer: text_child(node, SAML, "Issuer")?,
+            name,
+            session_indexes: children(node, SAMLP, "SessionIndex").map(index).collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 impl<'a> AuthnRequest<'a> {

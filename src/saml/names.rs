@@ -28,6 +28,10 @@ pub const BINDING_REDIRECT: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Re
 pub const BEARER: &str = "urn:oasis:names:tc:SAML:2.0:cm:bearer";
 /// The only top-level status that means yes.
 pub const SUCCESS: &str = "urn:oasis:names:tc:SAML:2.0:status:Success";
+/// The second-level status of a logout that some of the provider's other partners did not confirm.
+pub const PARTIAL_LOGOUT: &str = "urn:oasis:names:tc:SAML:2.0:status:PartialLogout";
+/// The format of a name whose kind nobody says; the same as no format.
+pub const UNSPECIFIED: &str = "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified";
 
 /// XML's white space, which is less than Unicode's: a no-break space is part of a name.
 const XML_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];

@@ -66,6 +66,8 @@ pub enum Root {
     Response,
     /// `saml:Assertion`, out of an encrypted one.
     Assertion,
+    /// `saml:NameID`, out of an encrypted one.
+    NameId,
     /// `samlp:AuthnRequest`.
     AuthnRequest,
     /// `samlp:LogoutRequest`.
@@ -83,6 +85,7 @@ impl Root {
         match self {
             Self::Response => named(SAMLP, "Response"),
             Self::Assertion => named(SAML, "Assertion"),
+            Self::NameId => named(SAML, "NameID"),
             Self::AuthnRequest => named(SAMLP, "AuthnRequest"),
             Self::LogoutRequest => named(SAMLP, "LogoutRequest"),
             Self::LogoutResponse => named(SAMLP, "LogoutResponse"),
@@ -94,6 +97,7 @@ impl Root {
         match self {
             Self::Response => "samlp:Response",
             Self::Assertion => "saml:Assertion",
+            Self::NameId => "saml:NameID",
             Self::AuthnRequest => "samlp:AuthnRequest",
             Self::LogoutRequest => "samlp:LogoutRequest",
             Self::LogoutResponse => "samlp:LogoutResponse",
@@ -399,7 +403,9 @@ fn shape(root: Node<'_, '_>, sha1: Sha1) -> Result<Vec<SignaturePlace>, GateErro
             // A decryption key may be named by reference; it is looked up in this document only (see `decrypt`).
             "RetrievalMethod"
                 if name.namespace() == Some(DS)
-                    && !node.ancestors().any(|ancestor| ancestor.has_tag_name((SAML, "EncryptedAssertion"))) =>
+                    && !node.ancestors().any(|ancestor| {
+                        ["EncryptedAssertion", "EncryptedID"].iter().any(|name| ancestor.has_tag_name((SAML, *name)))
+                    }) =>
             {
                 return misplaced();
             }
