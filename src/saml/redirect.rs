@@ -11,6 +11,7 @@ use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use url::Url;
 
 use super::certificate::SigningCertificate;
 use super::gate::{GateError, Sha1, SignatureAlgorithm};
@@ -31,7 +32,22 @@ pub enum Carries {
 }
 
 impl Carries {
-    fn parameter(self) -> &'static str {
+    /// Which of the two a raw query holds.
+    ///
+    /// # Errors
+    /// None of them, or both.
+    pub fn of(query: &str) -> Result<Self, RedirectError> {
+        match (raw(query, "SAMLRequest")?, raw(query, "SAMLResponse")?) {
+            (Some(_), None) => Ok(Self::Request),
+            (None, Some(_)) => Ok(Self::Response),
+            (None, None) => Err(RedirectError::Missing("SAMLRequest")),
+            (Some(_), Some(_)) => Err(RedirectError::Both),
+        }
+    }
+
+    /// The name of the parameter or form field.
+    #[must_use]
+    pub fn parameter(self) -> &'static str {
         match self {
             Self::Request => "SAMLRequest",
             Self::Response => "SAMLResponse",
@@ -46,6 +62,8 @@ pub enum RedirectError {
     Missing(&'static str),
     #[error("the parameter {0} is there more than once")]
     Repeated(&'static str),
+    #[error("there is both a request and a response")]
+    Both,
     #[error("the parameter {0} is not percent-encoded UTF-8")]
     Encoding(&'static str),
     #[error("the parameter {0} is not base64")]
@@ -60,6 +78,24 @@ pub enum RedirectError {
     NoCandidates,
     #[error("no trusted certificate made the signature over the query")]
     Invalid,
+}
+
+impl RedirectError {
+    /// A stable short name for audit events.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "parameter-missing",
+            Self::Repeated(_) | Self::Both => "parameter-repeated",
+            Self::Encoding(_) => "parameter-malformed",
+            Self::Base64(..) => "base64-malformed",
+            Self::Deflate(_) => "deflate-malformed",
+            Self::TooLarge { .. } => "too-large",
+            Self::Algorithm(e) => e.code(),
+            Self::NoCandidates => "no-trusted-certificate",
+            Self::Invalid => "signature-invalid",
+        }
+    }
 }
 
 /// The query string that carries `xml`: `SAMLRequest=…[&RelayState=…]`, ready to stand behind `?` or `&`.
@@ -118,11 +154,33 @@ pub fn receive(carries: Carries, query: &str, limit: usize) -> Result<Received, 
         .filter(|b| !b.is_ascii_whitespace())
         .collect();
     let deflated = STANDARD.decode(packed).map_err(|e| RedirectError::Base64(name, e))?;
-    Ok(Received {
-        xml: inflate(&deflated, limit)?,
-        relay_state: decoded(query, "RelayState")?,
-        signed: raw(query, "Signature")?.is_some(),
-    })
+    let xml = match inflate(&deflated, limit) {
+        // Auth0 sends logout messages as they are, signed inside.
+        Err(RedirectError::Deflate(_)) if deflated.starts_with(b"<") && deflated.len() <= limit => deflated,
+        inflated => inflated?,
+    };
+    Ok(Received { xml, relay_state: decoded(query, "RelayState")?, signed: raw(query, "Signature")?.is_some() })
+}
+
+/// The RelayState of a raw query.
+///
+/// # Errors
+/// It stands there twice, or is not percent-encoded UTF-8.
+pub fn relay_state(query: &str) -> Result<Option<String>, RedirectError> {
+    decoded(query, "RelayState")
+}
+
+/// An address with such a query behind what query it has itself.
+#[must_use]
+pub fn address(location: &Url, query: &str) -> Url {
+    let mut address = location.clone();
+    let query = match address.query() {
+        Some(own) if !own.is_empty() => format!("{own}&{query}"),
+        _ => query.to_owned(),
+    };
+    address.set_query(Some(&query));
+    address.set_fragment(None);
+    address
 }
 
 /// Inflates to at most `limit` bytes: a few kilobytes can hold gigabytes.

@@ -55,14 +55,7 @@ pub fn start(
             })?
         }
     };
-    let mut redirect = settings.idp.sso_redirect.clone();
-    let query = match redirect.query() {
-        Some(own) if !own.is_empty() => format!("{own}&{query}"),
-        _ => query,
-    };
-    redirect.set_query(Some(&query));
-    redirect.set_fragment(None);
-    Ok(Started { redirect, attempt })
+    Ok(Started { redirect: redirect::address(&settings.idp.sso_redirect, &query), attempt })
 }
 
 fn request(settings: &Settings, attempt: &Attempt) -> Element {
