@@ -17,7 +17,7 @@ use crate::saml::message::{Assertion, AuthnStatement, Conditions, Confirmation, 
 use crate::saml::names::{BEARER, SUCCESS, excerpt, trimmed};
 use crate::saml::signature::{self, SignatureError};
 
-const VERSION: &str = "2.0";
+pub(super) const VERSION: &str = "2.0";
 
 /// The request a reply has to answer.
 #[derive(Debug, Clone, Copy)]
@@ -409,6 +409,6 @@ fn earlier(at: Timestamp, by: SignedDuration) -> Timestamp {
 }
 
 /// Saturates at the end of time: evidence may name any instant.
-fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+pub(super) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.saturating_add(by).unwrap_or(Timestamp::MAX)
 }

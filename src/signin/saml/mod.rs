@@ -10,6 +10,7 @@
 mod attributes;
 mod error;
 mod judge;
+pub mod logout;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub sp_entity_id: String,
     /// Where replies are posted to: their destination and recipient.
     pub acs_url: Url,
+    /// Where logout messages arrive: their destination.
+    pub slo_url: Url,
     pub idp: IdpMetadata,
     pub attributes: AttributeMap,
     /// Whether a reply nobody asked for may sign somebody in.
@@ -53,6 +56,8 @@ pub struct Settings {
     pub name_id_format: Option<String>,
     /// The authentication contexts to ask for; none by default, since asking locks people out.
     pub authn_context: Option<RequestedAuthnContext>,
+    /// How the provider signs itself in logout messages, where that is not its entity ID.
+    pub logout_issuer: Option<String>,
     /// Keys an assertion may be encrypted for, the newest first.
     pub decryption_keys: Vec<PKey<Private>>,
     /// How large a reply may be, in bytes of XML.
@@ -60,13 +65,16 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// A connector with every default: nothing optional is asked for, nothing lax is accepted.
+    /// A connector with every default: nothing optional is asked for, nothing lax is accepted. Logout messages arrive
+    /// beside the replies, at `slo`.
     #[must_use]
     pub fn new(connector: ConnectorId, sp_entity_id: String, acs_url: Url, idp: IdpMetadata) -> Self {
+        let slo_url = acs_url.join("slo").expect("a web address has others beside it");
         Self {
             connector,
             sp_entity_id,
             acs_url,
+            slo_url,
             idp,
             attributes: AttributeMap::default(),
             idp_initiated: false,
@@ -76,6 +84,7 @@ impl Settings {
             max_age: SignedDuration::from_mins(10),
             name_id_format: None,
             authn_context: None,
+            logout_issuer: None,
             decryption_keys: Vec::new(),
             max_bytes: Limits::MESSAGE.bytes,
         }
