@@ -87,13 +87,16 @@ fn person() -> VerifiedIdentity {
     groups.extend((groups.len()..50).map(|at| format!("distribution-list-{at}")));
     VerifiedIdentity {
         subject: SubjectId { connector: "okta".parse().unwrap(), value: "asha@corp.example".to_owned() },
+        asserted: None,
+        link: None,
         qualifiers: NameIdQualifiers::default(),
         name: Some("Asha".to_owned()),
         email: Some("asha@corp.example".to_owned()),
         groups: Groups::Complete { values: groups },
         attributes: Attributes(BTreeMap::from([("department".to_owned(), vec!["Engineering".to_owned()])])),
         authentication: Authentication {
-            instant: Timestamp::UNIX_EPOCH,
+            instant: Some(Timestamp::UNIX_EPOCH),
+            methods: Vec::new(),
             context_class: None,
             session_index: None,
             session_not_on_or_after: None,

@@ -55,13 +55,16 @@ fn permit() -> Permit {
     let loaded = rolegate::catalog::toml::parse_text("bench.toml", CATALOG).unwrap();
     let identity = VerifiedIdentity {
         subject: SubjectId { connector: "okta".parse().unwrap(), value: "asha@corp.example".to_owned() },
+        asserted: None,
+        link: None,
         qualifiers: NameIdQualifiers::default(),
         name: Some("Asha".to_owned()),
         email: Some("asha@corp.example".to_owned()),
         groups: Groups::Complete { values: vec!["engineering".to_owned()] },
         attributes: Attributes::default(),
         authentication: Authentication {
-            instant: now(),
+            instant: Some(now()),
+            methods: Vec::new(),
             context_class: None,
             session_index: None,
             session_not_on_or_after: None,

@@ -45,13 +45,16 @@ fn bench(criterion: &mut Criterion) {
     let policy = Policy::compile(loaded.catalog);
     let identity = VerifiedIdentity {
         subject: SubjectId { connector: "okta".parse().unwrap(), value: "asha".to_owned() },
+        asserted: None,
+        link: None,
         qualifiers: NameIdQualifiers::default(),
         name: Some("Asha".to_owned()),
         email: None,
         groups: Groups::Complete { values: vec!["admins".to_owned()] },
         attributes: Attributes::default(),
         authentication: Authentication {
-            instant: Timestamp::UNIX_EPOCH,
+            instant: Some(Timestamp::UNIX_EPOCH),
+            methods: Vec::new(),
             context_class: None,
             session_index: None,
             session_not_on_or_after: None,

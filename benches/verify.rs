@@ -48,7 +48,7 @@ fn verify(c: &mut Criterion) {
         ..AttributeMap::default()
     };
     let judge = |form: &str| {
-        let attempt = Attempt { request_id: "_request".to_owned(), sent_at: now, force_authn: false };
+        let attempt = Attempt { request_id: "_request".to_owned(), sent_at: now, force_authn: false, demand: None };
         SignIn::resume(attempt).judge(form.as_bytes(), &settings, now).unwrap().into_reply()
     };
     let with_groups = |count: usize| {

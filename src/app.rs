@@ -116,7 +116,14 @@ impl Base {
     /// What flows need.
     #[must_use]
     pub fn ground(&self, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Ground {
-        Ground { store: self.store.clone(), chain: self.chain.clone(), clock, rng, tasks: Tasks::on_this_runtime() }
+        Ground {
+            store: self.store.clone(),
+            chain: self.chain.clone(),
+            clock,
+            rng,
+            sealing: self.sealing.clone(),
+            tasks: Tasks::on_this_runtime(),
+        }
     }
 }
 

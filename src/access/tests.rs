@@ -90,13 +90,16 @@ fn policy() -> Policy {
 fn person(groups: &[&str]) -> VerifiedIdentity {
     VerifiedIdentity {
         subject: SubjectId { connector: "okta".parse().unwrap(), value: "00u1".into() },
+        asserted: None,
+        link: None,
         qualifiers: NameIdQualifiers::default(),
         name: Some("Asha".into()),
         email: Some("asha@corp.example".into()),
         groups: Groups::Complete { values: groups.iter().map(ToString::to_string).collect() },
         attributes: Attributes::default(),
         authentication: Authentication {
-            instant: now(),
+            instant: Some(now()),
+            methods: Vec::new(),
             context_class: None,
             session_index: None,
             session_not_on_or_after: None,

@@ -10,7 +10,7 @@ use proptest::sample::select;
 
 use super::*;
 use crate::aws::{Partition, SessionDuration};
-use crate::identity::{Attributes, Authentication, Groups, NameIdQualifiers, SubjectId, VerifiedIdentity};
+use crate::identity::{Attributes, Authentication, Demand, Groups, NameIdQualifiers, SubjectId, VerifiedIdentity};
 
 const ACCOUNTS: [&str; 3] = ["111122223333", "444455556666", "777788889999"];
 const ROLES: [&str; 4] = ["Read", "Write", "team/Read", "team/Admin"];
@@ -154,18 +154,101 @@ fn connector() -> impl Strategy<Value = Connector> {
             clock_skew: ClockSkew::from_secs(skew).unwrap(),
             name_id_format: a.then(|| "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent".to_owned()),
             authn_context,
+            logout_issuer: None,
         },
     );
+    let kind = prop_oneof![
+        2 => saml.prop_map(|saml| ConnectorKind::Saml(Box::new(saml))),
+        1 => oidc().prop_map(|oidc| ConnectorKind::Oidc(Box::new(oidc))),
+    ];
+    let domains = btree_set(select(vec!["corp.example", "partner.example"]).prop_map(parsed), 0..2);
     let limit = || option::of((60_u64..100_000).prop_map(Duration::from_secs));
-    (select(CONNECTORS.as_slice()), text(), prop::bool::weighted(0.8), saml, limit(), limit()).prop_map(
-        |(id, name, enabled, saml, idle, absolute)| Connector {
+    (select(CONNECTORS.as_slice()), text(), prop::bool::weighted(0.8), kind, limit(), limit(), domains).prop_map(
+        |(id, name, enabled, kind, idle, absolute, email_domains)| Connector {
             id: parsed(id),
             name,
             enabled,
-            kind: ConnectorKind::Saml(Box::new(saml)),
+            kind,
             session: SessionLimits { idle, absolute },
+            email_domains,
+            default: idle.is_some(),
         },
     )
+}
+
+fn claim() -> impl Strategy<Value = ClaimPath> {
+    vec(text(), 1..3).prop_map(|parts| ClaimPath::new(parts).unwrap())
+}
+
+fn oidc() -> impl Strategy<Value = OidcConnector> {
+    let groups = option::of(
+        (claim(), option::of(text()), option::of(text())).prop_map(|(claim, delimiter, prefix)| ClaimGroups {
+            claim,
+            delimiter,
+            prefix,
+        }),
+    );
+    let claims =
+        (option::of(claim()), claim(), groups, claim()).prop_map(|(subject, email, groups, department)| ClaimMap {
+            subject,
+            email,
+            groups,
+            extra: BTreeMap::from([(parsed("department"), department)]),
+            ..ClaimMap::default()
+        });
+    let issuer = select(vec!["https://idp.example", "https://idp.example/", "http://localhost:9000/realms/a"]);
+    let algorithms = btree_set(select(JwsAlgorithm::ALL), 1..4);
+    let asked =
+        (option::of(select(Prompt::ALL)), vec(select(vec!["urn:mfa", "phr"]), 0..3), option::of(60_u64..90_000));
+    let options = (select(UserInfo::ALL), select(Prefer::ALL), select(ResponseMode::ALL), option::of(1_u32..500));
+    (issuer, text(), claims, algorithms, asked, options, any::<[bool; 6]>(), 0..=600_u32).prop_map(
+        |(
+            issuer,
+            client_id,
+            claims,
+            signing_algorithms,
+            (prompt, acr, max_age),
+            (userinfo, prefer, mode, limit),
+            on,
+            skew,
+        )| {
+            let sealed = || ClientSecret::Sealed(parsed("c2VhbGVk"));
+            OidcConnector {
+                client_secret: on[0].then(sealed),
+                client_auth: on[1].then_some(if on[0] { ClientAuth::Post } else { ClientAuth::PrivateKeyJwt }),
+                scopes: if on[2] { vec!["openid".into(), "groups".into()] } else { vec!["openid".into()] },
+                signing_algorithms,
+                userinfo,
+                prefer,
+                acr_values: acr.into_iter().map(str::to_owned).collect(),
+                prompt,
+                max_age: max_age.map(Duration::from_secs),
+                force_authn: on[3],
+                login_hint: on[4],
+                response_mode: mode,
+                private_addresses: on[5],
+                trust_email: on[0],
+                groups_limit: limit,
+                clock_skew: ClockSkew::from_secs(skew).unwrap(),
+                claims,
+                ..OidcConnector::new(parsed(issuer), client_id)
+            }
+        },
+    )
+}
+
+fn link() -> impl Strategy<Value = Link> {
+    (0..3_u8, btree_set(select(CONNECTORS.as_slice()), 1..3), attribute()).prop_map(|(id, connectors, attribute)| {
+        Link { id: parsed(&format!("link-{id}")), connectors: connectors.into_iter().map(parsed).collect(), attribute }
+    })
+}
+
+fn demand() -> impl Strategy<Value = Demand> {
+    (option::of(60_u64..90_000), vec(text(), 0..3), vec(text(), 1..3)).prop_map(|(max_age, contexts, methods)| Demand {
+        max_age: max_age.map(Duration::from_secs),
+        contexts,
+        methods,
+    })
 }
 
 fn account() -> impl Strategy<Value = Account> {
@@ -192,8 +275,9 @@ fn role() -> impl Strategy<Value = Role> {
         0..3,
     );
     let key = (select(ACCOUNTS.as_slice()), select(ROLES.as_slice()));
-    (key, option::of(text()), tags(), duration(), option::of(duration()), any::<bool>(), session_tags).prop_map(
-        |((account, name), description, tags, max_session, default_session, far, session_tags)| Role {
+    let demand = option::of(demand());
+    (key, option::of(text()), tags(), duration(), option::of(duration()), any::<bool>(), session_tags, demand).prop_map(
+        |((account, name), description, tags, max_session, default_session, far, session_tags, authentication)| Role {
             account: parsed(account),
             name: parsed(name),
             description,
@@ -203,6 +287,7 @@ fn role() -> impl Strategy<Value = Role> {
             destination: far.then(|| parsed("https://console.aws.amazon.com/s3/home?region=eu-west-1#x")),
             region: None,
             session_tags,
+            authentication,
         },
     )
 }
@@ -225,17 +310,17 @@ pub(crate) fn consistent(mut parts: Parts) -> Catalog {
                 Section::Account => drop(parts.accounts.remove(index)),
                 Section::Role => drop(parts.roles.remove(index)),
                 Section::Rule => drop(parts.rules.remove(index)),
+                Section::Link => drop(parts.links.remove(index)),
             }
         }
     }
 }
 
 pub(crate) fn catalog() -> impl Strategy<Value = Catalog> {
-    (vec(connector(), 1..4), vec(account(), 1..6), vec(role(), 0..12), vec(rule(), 0..10), support()).prop_map(
-        |(connectors, accounts, roles, rules, support)| {
-            consistent(Parts { connectors, accounts, roles, rules, support })
-        },
-    )
+    (vec(connector(), 1..4), vec(account(), 1..6), vec(role(), 0..12), vec(rule(), 0..10), vec(link(), 0..3), support())
+        .prop_map(|(connectors, accounts, roles, rules, links, support)| {
+            consistent(Parts { connectors, accounts, roles, rules, links, support })
+        })
 }
 
 pub(crate) fn person() -> impl Strategy<Value = VerifiedIdentity> {
@@ -244,6 +329,8 @@ pub(crate) fn person() -> impl Strategy<Value = VerifiedIdentity> {
     (select(CONNECTORS.as_slice()), values(), values(), one(), one(), any::<bool>()).prop_map(
         |(connector, groups, departments, name, email, complete)| VerifiedIdentity {
             subject: SubjectId { connector: parsed(connector), value: "a".into() },
+            asserted: None,
+            link: None,
             qualifiers: NameIdQualifiers::default(),
             name,
             email,
@@ -254,7 +341,8 @@ pub(crate) fn person() -> impl Strategy<Value = VerifiedIdentity> {
             },
             attributes: Attributes(BTreeMap::from([("department".to_owned(), departments)])),
             authentication: Authentication {
-                instant: jiff::Timestamp::UNIX_EPOCH,
+                instant: Some(jiff::Timestamp::UNIX_EPOCH),
+                methods: Vec::new(),
                 context_class: None,
                 session_index: None,
                 session_not_on_or_after: None,

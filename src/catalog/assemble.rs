@@ -5,8 +5,8 @@ use std::fmt;
 use std::hash::Hash;
 
 use super::{
-    Account, AccountSelector, Attribute, AttributeName, Catalog, Connector, ConnectorKind, Grant, Pattern, Role,
-    RoleSelector, Rule, Support, TagSelector, TagSource, Tags,
+    Account, AccountSelector, Attribute, AttributeName, Catalog, ClientAuth, Connector, ConnectorKind, Grant, Link,
+    OidcConnector, Pattern, Role, RoleSelector, Rule, Support, TagSelector, TagSource, Tags,
 };
 use crate::aws::{AccountId, Partition, Region, RoleName};
 use crate::identity::ConnectorId;
@@ -21,6 +21,7 @@ pub struct Parts {
     pub accounts: Vec<Account>,
     pub roles: Vec<Role>,
     pub rules: Vec<Rule>,
+    pub links: Vec<Link>,
     pub support: Support,
 }
 
@@ -31,6 +32,7 @@ pub enum Section {
     Account,
     Role,
     Rule,
+    Link,
 }
 
 impl Section {
@@ -42,6 +44,7 @@ impl Section {
             Self::Account => "account",
             Self::Role => "role",
             Self::Rule => "rule",
+            Self::Link => "link",
         }
     }
 }
@@ -135,12 +138,7 @@ impl Catalog {
         check_unique(&mut findings, &parts);
         let known = Known {
             connectors: parts.connectors.iter().map(|c| &c.id).collect(),
-            mapped: parts
-                .connectors
-                .iter()
-                .filter_map(Connector::saml)
-                .flat_map(|s| s.attributes.extra.keys())
-                .collect(),
+            mapped: parts.connectors.iter().flat_map(Connector::extra_attributes).collect(),
             accounts: parts.accounts.iter().map(|a| (a.id, a)).collect(),
             roles: parts.roles.iter().map(|r| (r.account, &r.name)).collect(),
             names: parts.roles.iter().map(|r| &r.name).collect(),
@@ -157,6 +155,10 @@ impl Catalog {
         for (index, rule) in parts.rules.iter().enumerate() {
             check_rule(findings.at(Section::Rule, index, &rule.id), rule, &known);
         }
+        for (index, link) in parts.links.iter().enumerate() {
+            check_link(findings.at(Section::Link, index, &link.id), link, &parts.connectors);
+        }
+        check_default(&mut findings, &parts.connectors);
         if !findings.found.is_empty() {
             return Err(Inconsistencies(findings.found));
         }
@@ -165,6 +167,7 @@ impl Catalog {
             accounts: parts.accounts.into_iter().map(|a| (a.id, a)).collect(),
             roles: parts.roles.into_iter().map(|r| (r.id(), r)).collect(),
             rules: parts.rules.into_iter().map(|r| (r.id.clone(), r)).collect(),
+            links: parts.links.into_iter().map(|l| (l.id.clone(), l)).collect(),
             support: parts.support,
         })
     }
@@ -246,19 +249,77 @@ fn check_unique(findings: &mut Findings, parts: &Parts) {
     section(findings, Section::Account, "id", &parts.accounts, |a| a.id);
     section(findings, Section::Role, "name", &parts.roles, Role::id);
     section(findings, Section::Rule, "id", &parts.rules, |r| &r.id);
+    section(findings, Section::Link, "id", &parts.links, |l| &l.id);
 }
 
 fn check_connector(findings: &mut Findings, connector: &Connector) {
-    let ConnectorKind::Saml(saml) = &connector.kind;
-    if let Some(context) = &saml.authn_context
-        && context.classes.is_empty()
-    {
-        findings.add("authn_contexts", "the list is empty; leave it out to ask for none");
+    match &connector.kind {
+        ConnectorKind::Saml(saml) => {
+            if saml.authn_context.as_ref().is_some_and(|context| context.classes.is_empty()) {
+                findings.add("authn_contexts", "the list is empty; leave it out to ask for none");
+            }
+        }
+        ConnectorKind::Oidc(oidc) => check_oidc(findings, oidc),
     }
     if let (Some(idle), Some(absolute)) = (connector.session.idle, connector.session.absolute)
         && idle > absolute
     {
         findings.add("session_idle", "it is longer than session_absolute, so it would never end a session");
+    }
+}
+
+fn check_oidc(findings: &mut Findings, oidc: &OidcConnector) {
+    if !oidc.scopes.iter().any(|scope| scope == "openid") {
+        findings.add("scopes", "without the scope openid the provider sends no ID token; add it");
+    }
+    if oidc.signing_algorithms.is_empty() {
+        findings
+            .add("signing_algorithms", "the list is empty, so no ID token could be accepted; leave it out for RS256");
+    }
+    match (oidc.client_auth, &oidc.client_secret) {
+        (Some(ClientAuth::Basic | ClientAuth::Post), None) => {
+            findings.add("client_auth", "it needs the client secret; add client_secret_file");
+        }
+        (Some(auth @ (ClientAuth::PrivateKeyJwt | ClientAuth::None)), Some(_)) => {
+            findings.add("client_auth", format!("{auth} uses no client secret; leave one of the two out"));
+        }
+        _ => {}
+    }
+}
+
+/// At most one connector is where everybody goes without being asked.
+fn check_default(findings: &mut Findings, connectors: &[Connector]) {
+    let mut defaults = connectors.iter().enumerate().filter(|(_, connector)| connector.enabled && connector.default);
+    let Some((_, first)) = defaults.next() else { return };
+    for (index, connector) in defaults {
+        let message = format!("`{}` is the default already; only one connector can be", first.id);
+        findings.at(Section::Connector, index, &connector.id).add("default", message);
+    }
+}
+
+fn check_link(findings: &mut Findings, link: &Link, connectors: &[Connector]) {
+    if link.connectors.len() < 2 {
+        findings.add_about_all("connectors", "connectors", "a link joins at least two connectors");
+    }
+    for id in &link.connectors {
+        let Some(connector) = connectors.iter().find(|connector| connector.id == *id) else {
+            findings.add("connectors", format!("there is no connector `{id}` in the catalog"));
+            continue;
+        };
+        match &link.attribute {
+            Attribute::Email => {}
+            Attribute::Mapped(name) if connector.extra_attributes().any(|mapped| mapped == name) => {}
+            Attribute::Mapped(name) => findings.add(
+                "attribute",
+                format!("connector `{id}` maps no attribute `{name}`; map it under [connector.attributes.extra]"),
+            ),
+            other => findings.add(
+                "attribute",
+                format!(
+                    "`{other}` does not tell people apart across connectors; write email or an attribute under extra"
+                ),
+            ),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Connectors: how to reach an identity provider, and where to read a person from in what it sends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::AttributeName;
+use super::{AttributeName, OidcConnector};
 use crate::identity::ConnectorId;
 
 /// A way to reach an identity provider.
@@ -21,6 +21,12 @@ pub struct Connector {
     pub enabled: bool,
     pub kind: ConnectorKind,
     pub session: SessionLimits,
+    /// Whose addresses these are is sent here from the sign-in page.
+    #[serde(default)]
+    pub email_domains: BTreeSet<EmailDomain>,
+    /// Whether the sign-in page is skipped in favour of this one.
+    #[serde(default)]
+    pub default: bool,
 }
 
 impl Connector {
@@ -29,7 +35,79 @@ impl Connector {
     pub fn saml(&self) -> Option<&SamlConnector> {
         match &self.kind {
             ConnectorKind::Saml(saml) => Some(saml),
+            ConnectorKind::Oidc(_) => None,
         }
+    }
+
+    /// The connector's OpenID Connect side, when it is such a connector.
+    #[must_use]
+    pub fn oidc(&self) -> Option<&OidcConnector> {
+        match &self.kind {
+            ConnectorKind::Saml(_) => None,
+            ConnectorKind::Oidc(oidc) => Some(oidc),
+        }
+    }
+
+    /// Our own names for the attributes it maps beyond the usual ones.
+    pub fn extra_attributes(&self) -> impl Iterator<Item = &AttributeName> {
+        let (saml, oidc) = match &self.kind {
+            ConnectorKind::Saml(saml) => (Some(saml.attributes.extra.keys()), None),
+            ConnectorKind::Oidc(oidc) => (None, Some(oidc.claims.extra.keys())),
+        };
+        saml.into_iter().flatten().chain(oidc.into_iter().flatten())
+    }
+}
+
+/// A domain as it stands behind the `@` of an address, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EmailDomain(String);
+
+/// The text is not a domain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a domain of e-mail addresses; write it as in corp.example, without @")]
+pub struct InvalidEmailDomain(pub String);
+
+impl EmailDomain {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The domain of an address; `None` when the text is not one.
+    #[must_use]
+    pub fn of_address(address: &str) -> Option<Self> {
+        let (who, domain) = address.trim().rsplit_once('@')?;
+        if who.is_empty() { None } else { domain.parse().ok() }
+    }
+}
+
+impl FromStr for EmailDomain {
+    type Err = InvalidEmailDomain;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let label = |label: &str| {
+            (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        if text.len() <= 253 && text.split('.').all(label) {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(InvalidEmailDomain(text.to_owned()))
+        }
+    }
+}
+
+impl TryFrom<String> for EmailDomain {
+    type Error = InvalidEmailDomain;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<EmailDomain> for String {
+    fn from(domain: EmailDomain) -> Self {
+        domain.0
     }
 }
 
@@ -38,6 +116,7 @@ impl Connector {
 #[serde(rename_all = "kebab-case")]
 pub enum ConnectorKind {
     Saml(Box<SamlConnector>),
+    Oidc(Box<OidcConnector>),
 }
 
 /// How long a browser session begun through this connector lasts, where it differs from the settings.
@@ -71,6 +150,9 @@ pub struct SamlConnector {
     pub name_id_format: Option<String>,
     /// The authentication contexts to ask for; none are asked for when absent.
     pub authn_context: Option<RequestedAuthnContext>,
+    /// The issuer of the provider's logout messages, where it is not its entity ID: Entra ID has two names.
+    #[serde(default)]
+    pub logout_issuer: Option<String>,
 }
 
 impl SamlConnector {
@@ -90,6 +172,7 @@ impl SamlConnector {
             clock_skew: ClockSkew::default(),
             name_id_format: None,
             authn_context: None,
+            logout_issuer: None,
         }
     }
 }
@@ -146,7 +229,7 @@ impl From<MetadataUrl> for String {
 }
 
 /// An https URL, or http to this machine, and no user name in it.
-pub(super) fn safe_url(text: &str) -> Option<Url> {
+pub(in crate::catalog) fn safe_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let loopback = match url.host()? {
         url::Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use ::toml::Value;
 use ::toml::value::{Array, Table};
+use secrecy::ExposeSecret as _;
 
 use super::{
-    Account, AccountSelector, AnyOf, Catalog, ClockSkew, Connector, ConnectorKind, Grant, MetadataSource, Pattern,
-    Role, RoleSelector, Rule, SamlConnector, Support, TagSelector, TagSource, Tags,
+    Account, AccountSelector, AnyOf, Catalog, ClaimPath, ClientAuth, ClientSecret, ClockSkew, Connector, ConnectorKind,
+    Grant, Link, MetadataSource, OidcConnector, Pattern, Prompt, Role, RoleSelector, Rule, SamlConnector, Support,
+    TagSelector, TagSource, Tags,
 };
 use crate::aws::{Partition, SessionDuration};
 
@@ -28,6 +30,9 @@ pub fn export(catalog: &Catalog) -> String {
     }
     for role in catalog.roles() {
         write_role(&mut out, role);
+    }
+    for link in catalog.links() {
+        write_link(&mut out, link);
     }
     for rule in catalog.rules() {
         write_rule(&mut out, rule);
@@ -90,6 +95,11 @@ fn write_connector(out: &mut Writer, connector: &Connector) {
             write_connector_keys(out, connector);
             write_saml(out, saml);
         }
+        ConnectorKind::Oidc(oidc) => {
+            out.key("kind", "oidc");
+            write_connector_keys(out, connector);
+            write_oidc(out, oidc);
+        }
     }
 }
 
@@ -103,6 +113,103 @@ fn write_connector_keys(out: &mut Writer, connector: &Connector) {
             out.key(key, length_of_time(limit));
         }
     }
+    if !connector.email_domains.is_empty() {
+        out.key(
+            "email_domains",
+            connector.email_domains.iter().map(|one| Value::from(one.as_str())).collect::<Array>(),
+        );
+    }
+    out.switch("default", connector.default);
+}
+
+fn write_oidc(out: &mut Writer, oidc: &OidcConnector) {
+    let usual = OidcConnector::new(oidc.issuer.clone(), String::new());
+    out.key("issuer", oidc.issuer.as_str());
+    out.key("client_id", oidc.client_id.as_str());
+    match &oidc.client_secret {
+        Some(ClientSecret::Sealed(sealed)) => out.key("client_secret_sealed", sealed.as_str()),
+        // Only a catalog that was never kept holds one in clear.
+        Some(ClientSecret::Given(secret)) => out.key("client_secret", secret.expose_secret()),
+        None => {}
+    }
+    out.text("client_auth", oidc.client_auth.map(ClientAuth::as_str));
+    if oidc.scopes != usual.scopes {
+        out.key("scopes", texts(oidc.scopes.iter()));
+    }
+    if oidc.signing_algorithms != usual.signing_algorithms {
+        out.key(
+            "signing_algorithms",
+            oidc.signing_algorithms.iter().map(|one| Value::from(one.as_str())).collect::<Array>(),
+        );
+    }
+    if oidc.userinfo != usual.userinfo {
+        out.key("userinfo", oidc.userinfo.as_str());
+    }
+    if oidc.prefer != usual.prefer {
+        out.key("prefer", oidc.prefer.as_str());
+    }
+    if !oidc.acr_values.is_empty() {
+        out.key("acr_values", texts(oidc.acr_values.iter()));
+    }
+    out.text("prompt", oidc.prompt.map(Prompt::as_str));
+    if let Some(max_age) = oidc.max_age {
+        out.key("max_age", length_of_time(max_age));
+    }
+    out.switch("force_authn", oidc.force_authn);
+    out.switch("login_hint", oidc.login_hint);
+    if oidc.response_mode != usual.response_mode {
+        out.key("response_mode", oidc.response_mode.as_str());
+    }
+    out.switch("private_addresses", oidc.private_addresses);
+    out.switch("trust_email", oidc.trust_email);
+    if let Some(limit) = oidc.groups_limit {
+        out.key("groups_limit", i64::from(limit));
+    }
+    if oidc.clock_skew != usual.clock_skew {
+        out.key("clock_skew", length_of_time(Duration::from_secs(oidc.clock_skew.as_secs().into())));
+    }
+    let claims = &oidc.claims;
+    if *claims == usual.claims {
+        return;
+    }
+    out.header("[connector.attributes]");
+    if let Some(subject) = &claims.subject {
+        out.key("subject", claim(subject));
+    }
+    if claims.email != usual.claims.email {
+        out.key("email", claim(&claims.email));
+    }
+    if claims.name != usual.claims.name {
+        out.key("name", claim(&claims.name));
+    }
+    if let Some(groups) = &claims.groups {
+        let mut table = Table::new();
+        match groups.claim.parts() {
+            [one] => table.insert("attribute".into(), one.as_str().into()),
+            parts => table.insert("path".into(), texts(parts.iter()).into()),
+        };
+        for (key, value) in [("delimiter", &groups.delimiter), ("prefix", &groups.prefix)] {
+            if let Some(value) = value {
+                table.insert(key.into(), value.as_str().into());
+            }
+        }
+        out.key("groups", table);
+    }
+    out.table("extra", claims.extra.iter().map(|(ours, theirs)| (ours.to_string(), claim(theirs))).collect());
+}
+
+fn claim(path: &ClaimPath) -> Value {
+    match path.parts() {
+        [one] => one.as_str().into(),
+        parts => one_entry("path", texts(parts.iter())),
+    }
+}
+
+fn write_link(out: &mut Writer, link: &Link) {
+    out.header("[[link]]");
+    out.key("id", link.id.to_string());
+    out.key("connectors", link.connectors.iter().map(|id| Value::from(id.as_str())).collect::<Array>());
+    out.key("attribute", link.attribute.as_str());
 }
 
 /// In the largest units that say it exactly: `12h`, `90m`, `45s`.
@@ -130,6 +237,7 @@ fn write_saml(out: &mut Writer, saml: &SamlConnector) {
         out.key("clock_skew", length_of_time(Duration::from_secs(saml.clock_skew.as_secs().into())));
     }
     out.text("name_id_format", saml.name_id_format.as_deref());
+    out.text("logout_issuer", saml.logout_issuer.as_deref());
     if let Some(context) = &saml.authn_context {
         out.key("authn_contexts", texts(context.classes.iter()));
         out.key("authn_comparison", context.comparison.as_str());
@@ -197,6 +305,18 @@ fn write_role(out: &mut Writer, role: &Role) {
             TagSource::Value(value) => one_entry("value", value.as_str()),
         }
     };
+    if let Some(demand) = &role.authentication {
+        let mut table = Table::new();
+        if let Some(max_age) = demand.max_age {
+            table.insert("max_age".into(), length_of_time(max_age).into());
+        }
+        for (key, list) in [("contexts", &demand.contexts), ("methods", &demand.methods)] {
+            if !list.is_empty() {
+                table.insert(key.into(), texts(list.iter()).into());
+            }
+        }
+        out.key("authentication", table);
+    }
     out.table("session_tags", role.session_tags.iter().map(|(key, from)| (key.to_string(), source(from))).collect());
 }
 

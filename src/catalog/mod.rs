@@ -11,6 +11,8 @@ mod assemble;
 pub mod connector;
 pub mod diff;
 pub mod export;
+mod link;
+mod oidc;
 mod pattern;
 mod role;
 mod rule;
@@ -21,8 +23,13 @@ pub mod toml;
 use std::collections::BTreeMap;
 
 pub use connector::{
-    AttributeMap, AuthnComparison, ClockSkew, Connector, ConnectorKind, GroupSource, MetadataSource, MetadataUrl,
-    NAME_ID, RequestedAuthnContext, SamlConnector, SessionLimits,
+    AttributeMap, AuthnComparison, ClockSkew, Connector, ConnectorKind, EmailDomain, GroupSource, MetadataSource,
+    MetadataUrl, NAME_ID, RequestedAuthnContext, SamlConnector, SessionLimits,
+};
+pub use link::{InvalidLinkId, Link, LinkId};
+pub use oidc::{
+    ClaimGroups, ClaimMap, ClaimPath, ClientAuth, ClientSecret, Issuer, JwsAlgorithm, OidcConnector, Prefer, Prompt,
+    ResponseMode, SealedSecret, SecretError, UserInfo,
 };
 pub use pattern::{Expression, Glob, InvalidPattern, Pattern};
 pub use role::{Account, Contact, Destination, Role, RoleId, Support, TagKey, TagSource, Tags, is_tag_value};
@@ -32,7 +39,9 @@ pub use rule::{
 };
 
 use crate::aws::{AccountId, RoleName};
-use crate::identity::ConnectorId;
+use crate::identity::{ConnectorId, LinkedAs, VerifiedIdentity};
+use crate::sys::Rng;
+use crate::sys::seal::SealingKey;
 
 pub use assemble::{Inconsistencies, Inconsistency, Parts, Section};
 
@@ -48,6 +57,7 @@ pub struct Catalog {
     accounts: BTreeMap<AccountId, Account>,
     roles: BTreeMap<RoleId, Role>,
     rules: BTreeMap<RuleId, Rule>,
+    links: BTreeMap<LinkId, Link>,
     support: Support,
 }
 
@@ -92,6 +102,44 @@ impl Catalog {
         self.rules.get(&id.parse().ok()?)
     }
 
+    /// By id.
+    pub fn links(&self) -> impl ExactSizeIterator<Item = &Link> {
+        self.links.values()
+    }
+
+    /// The connector that people are sent to without being asked.
+    #[must_use]
+    pub fn default_connector(&self) -> Option<&Connector> {
+        self.connectors().find(|connector| connector.enabled && connector.default)
+    }
+
+    /// The link through which this person is the same as one of another connector, and by which value.
+    ///
+    /// Exactly one value counts: with several it would be a guess who is meant.
+    #[must_use]
+    pub fn linked(&self, identity: &VerifiedIdentity) -> Option<LinkedAs> {
+        self.links().filter(|link| link.connectors.contains(&identity.subject.connector)).find_map(|link| {
+            let mut values = link.attribute.values(identity).filter(|value| !value.is_empty());
+            match (values.next(), values.next()) {
+                (Some(one), None) => Some(LinkedAs { link: link.id.to_string(), value: one.to_owned() }),
+                _ => None,
+            }
+        })
+    }
+
+    /// The same with every client secret sealed. Secrets that `before` holds already keep the form they have there.
+    #[must_use]
+    pub fn sealed(mut self, before: &Self, sealing: &SealingKey, rng: &dyn Rng) -> Self {
+        for connector in self.connectors.values_mut() {
+            let ConnectorKind::Oidc(oidc) = &mut connector.kind else { continue };
+            let known = before.connector(&connector.id).and_then(Connector::oidc);
+            let known = known.and_then(|known| known.client_secret.as_ref());
+            oidc.client_secret =
+                oidc.client_secret.as_ref().map(|secret| secret.sealed(&connector.id, known, sealing, rng));
+        }
+        self
+    }
+
     #[must_use]
     pub fn support(&self) -> &Support {
         &self.support
@@ -105,6 +153,7 @@ impl Catalog {
             accounts: self.accounts.into_values().collect(),
             roles: self.roles.into_values().collect(),
             rules: self.rules.into_values().collect(),
+            links: self.links.into_values().collect(),
             support: self.support,
         }
     }

@@ -13,6 +13,7 @@ use super::connector::safe_url;
 use crate::aws::{
     AccountId, InvalidName, Partition, ProviderArn, Region, RoleArn, RoleName, SamlProviderName, SessionDuration,
 };
+use crate::identity::Demand;
 
 /// Our own labels on an account or a role, for people to read and for rules to select by.
 pub type Tags = BTreeMap<String, String>;
@@ -59,6 +60,9 @@ pub struct Role {
     pub region: Option<Region>,
     /// Session tags to send, and where each value comes from.
     pub session_tags: BTreeMap<TagKey, TagSource>,
+    /// How recently and how strongly somebody must have been recognised to use it.
+    #[serde(default)]
+    pub authentication: Option<Demand>,
 }
 
 impl Role {

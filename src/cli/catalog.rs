@@ -8,13 +8,14 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::audit::{Chain, Event, Kind};
+use crate::audit::{Event, Kind};
 use crate::catalog::Catalog;
 use crate::catalog::diff::{Changes, Diff, diff};
 use crate::catalog::export::export;
 use crate::catalog::toml::{Loaded, Mistakes, metadata_warnings, read_files};
+use crate::flows::Ground;
+use crate::store::StoreError;
 use crate::store::catalog::{Revision, load, replace};
-use crate::store::{Store, StoreError, audit};
 
 #[derive(Debug, Args)]
 pub struct CatalogArgs {
@@ -77,23 +78,20 @@ pub fn run_without_store(args: &CatalogArgs, now: Timestamp) -> Option<Result<Ex
 
 /// # Errors
 /// The database refuses, or the output cannot be written. Mistakes in files are printed, and end in failure.
-pub async fn run(
-    args: &CatalogArgs,
-    store: &Store,
-    chain: &Chain,
-    now: Timestamp,
-) -> Result<ExitCode, CatalogCommandError> {
+pub async fn run(args: &CatalogArgs, ground: &Ground) -> Result<ExitCode, CatalogCommandError> {
+    let (store, now) = (&ground.store, ground.clock.now());
     match &args.command {
         CatalogCommand::Check { files } => Ok(check(files, now)?),
         CatalogCommand::Apply { files, dry_run } => {
             let Some(catalog) = read(files, now)? else { return Ok(ExitCode::FAILURE) };
             if *dry_run {
                 let (revision, current) = store.catalog().await?;
+                let catalog = catalog.sealed(&current, &ground.sealing, &*ground.rng);
                 writeln!(io::stdout().lock(), "{}", diff(&current, &catalog))?;
                 writeln!(io::stderr().lock(), "Nothing was changed; the catalog is at revision {revision}.")?;
                 return Ok(ExitCode::SUCCESS);
             }
-            let applied = apply(store, chain, &catalog, files, now).await?;
+            let applied = apply(ground, catalog, files).await?;
             writeln!(io::stdout().lock(), "{}", applied.diff)?;
             let outcome = if applied.diff.is_empty() { "stays at" } else { "is now at" };
             writeln!(io::stderr().lock(), "The catalog {outcome} revision {}.", applied.revision)?;
@@ -161,21 +159,16 @@ pub struct Applied {
 ///
 /// # Errors
 /// The database refuses; nothing has changed then.
-pub async fn apply(
-    store: &Store,
-    chain: &Chain,
-    catalog: &Catalog,
-    files: &[impl AsRef<Path>],
-    now: Timestamp,
-) -> Result<Applied, StoreError> {
-    let mut tx = store.begin().await?;
+pub async fn apply(ground: &Ground, catalog: Catalog, files: &[impl AsRef<Path>]) -> Result<Applied, StoreError> {
+    let mut tx = ground.store.begin().await?;
     let (revision, current) = load(&mut tx).await?;
-    let diff = diff(&current, catalog);
+    let catalog = catalog.sealed(&current, &ground.sealing, &*ground.rng);
+    let diff = diff(&current, &catalog);
     if diff.is_empty() {
         tx.rollback().await?;
         return Ok(Applied { revision, diff });
     }
-    let revision = replace(&mut tx, catalog).await?;
+    let revision = replace(&mut tx, &catalog).await?;
     let files: Vec<String> = files.iter().map(|file| file.as_ref().display().to_string()).collect();
     let event = Event::new(Kind::CatalogApplied)
         .with("revision", revision)
@@ -186,7 +179,7 @@ pub async fn apply(
         .with("roles", summary(&diff.roles))
         .with("rules", summary(&diff.rules))
         .with("support_changed", diff.support_changed);
-    audit::append(&mut tx, chain, &event, now).await?;
+    ground.append(&mut tx, &event).await?;
     tx.commit().await?;
     Ok(Applied { revision, diff })
 }
@@ -202,15 +195,28 @@ fn summary(changes: &Changes) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::ChainKey;
+    use std::sync::Arc;
+
+    use crate::audit::{Chain, ChainKey};
     use crate::catalog::toml::parse_text;
+    use crate::flows::Tasks;
+    use crate::store::Store;
+    use crate::sys::seal::SealingKey;
+    use crate::sys::{ManualClock, SeededRng};
 
     const ONE: &str = "[[account]]\nid = \"111122223333\"\nname = \"Payments\"\n";
 
-    async fn store() -> (tempfile::TempDir, Store, Chain) {
+    async fn ground() -> (tempfile::TempDir, Ground) {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("test.db")).await.unwrap();
-        (dir, store, Chain::new(ChainKey::new([1; 32])))
+        let ground = Ground {
+            store: Store::open(&dir.path().join("test.db")).await.unwrap(),
+            chain: Chain::new(ChainKey::new([1; 32])),
+            clock: Arc::new(ManualClock::at(now())),
+            rng: Arc::new(SeededRng::new(1)),
+            sealing: SealingKey::from_bytes([2; 32]),
+            tasks: Tasks::on_this_runtime(),
+        };
+        (dir, ground)
     }
 
     fn now() -> Timestamp {
@@ -219,50 +225,50 @@ mod tests {
 
     #[tokio::test]
     async fn applying_changes_the_catalog_and_leaves_one_event() {
-        let (_dir, store, chain) = store().await;
+        let (_dir, ground) = ground().await;
         let catalog = parse_text("one.toml", ONE).unwrap().catalog;
-        let applied = apply(&store, &chain, &catalog, &["one.toml"], now()).await.unwrap();
+        let applied = apply(&ground, catalog.clone(), &["one.toml"]).await.unwrap();
         assert_eq!((applied.revision, applied.diff.accounts.added), (1, vec!["111122223333".to_owned()]));
-        let events = store.audit_after(0, 10).await.unwrap();
+        let events = ground.store.audit_after(0, 10).await.unwrap();
         assert_eq!(events.len(), 1);
         assert_eq!(events[0].link.kind, "catalog.applied");
         assert!(events[0].link.body.contains("111122223333"), "{}", events[0].link.body);
-        assert_eq!(store.catalog().await.unwrap(), (1, catalog));
+        assert_eq!(ground.store.catalog().await.unwrap(), (1, catalog));
     }
 
     #[tokio::test]
     async fn what_was_exported_applies_to_no_change_and_leaves_no_event() {
-        let (_dir, store, chain) = store().await;
+        let (_dir, ground) = ground().await;
         let catalog = parse_text("one.toml", ONE).unwrap().catalog;
-        apply(&store, &chain, &catalog, &["one.toml"], now()).await.unwrap();
-        let (_, current) = store.catalog().await.unwrap();
+        apply(&ground, catalog.clone(), &["one.toml"]).await.unwrap();
+        let (_, current) = ground.store.catalog().await.unwrap();
         let again = parse_text("export.toml", &export(&current)).unwrap().catalog;
-        let applied = apply(&store, &chain, &again, &["export.toml"], now()).await.unwrap();
+        let applied = apply(&ground, again, &["export.toml"]).await.unwrap();
         assert!(applied.diff.is_empty());
-        assert_eq!((applied.revision, store.audit_after(0, 10).await.unwrap().len()), (1, 1));
+        assert_eq!((applied.revision, ground.store.audit_after(0, 10).await.unwrap().len()), (1, 1));
     }
 
     #[tokio::test]
     async fn a_file_with_mistakes_changes_nothing() {
-        let (dir, store, chain) = store().await;
+        let (dir, ground) = ground().await;
         let file = dir.path().join("bad.toml");
         std::fs::write(&file, "[[account]]\nid = 1\n").unwrap();
         for dry_run in [true, false] {
             let args = CatalogArgs { command: CatalogCommand::Apply { files: vec![file.clone()], dry_run } };
-            let code = run(&args, &store, &chain, now()).await.unwrap();
+            let code = run(&args, &ground).await.unwrap();
             assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
         }
-        assert_eq!(store.catalog().await.unwrap(), (0, Catalog::default()));
+        assert_eq!(ground.store.catalog().await.unwrap(), (0, Catalog::default()));
     }
 
     #[tokio::test]
     async fn an_export_to_a_file_can_be_applied() {
-        let (dir, store, chain) = store().await;
+        let (dir, ground) = ground().await;
         let catalog = parse_text("one.toml", ONE).unwrap().catalog;
-        apply(&store, &chain, &catalog, &["one.toml"], now()).await.unwrap();
+        apply(&ground, catalog.clone(), &["one.toml"]).await.unwrap();
         let file = dir.path().join("export.toml");
         let args = CatalogArgs { command: CatalogCommand::Export { output: Some(file.clone()) } };
-        run(&args, &store, &chain, now()).await.unwrap();
+        run(&args, &ground).await.unwrap();
         assert_eq!(read_files(&[file]).unwrap().catalog, catalog);
     }
 }

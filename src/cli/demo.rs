@@ -148,7 +148,8 @@ async fn seed(app: &App, sandbox: &Url) -> Result<(), DemoError> {
     }
     let ground = &app.ground;
     let mut tx = ground.store.begin().await?;
-    let revision = crate::store::catalog::replace(&mut tx, &parsed.catalog).await?;
+    let parsed = parsed.catalog.sealed(&loaded.catalog, &ground.sealing, &*ground.rng);
+    let revision = crate::store::catalog::replace(&mut tx, &parsed).await?;
     let event = Event::new(Kind::CatalogApplied).with("revision", revision).with("by", "demo");
     ground.append(&mut tx, &event).await?;
     tx.commit().await.map_err(StoreError::from)?;

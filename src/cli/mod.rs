@@ -86,7 +86,8 @@ async fn run(cli: Cli) -> ExitCode {
             }
             let missing = if command.creates() { Missing::Create } else { Missing::Refuse };
             return with_base(&config, missing, async |base| {
-                catalog::run(&command, &base.store, &base.chain, SystemClock.now()).await
+                let (clock, rng) = real();
+                catalog::run(&command, &base.ground(clock, rng)).await
             })
             .await;
         }

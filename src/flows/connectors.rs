@@ -35,8 +35,17 @@ pub enum ConnectorError {
     TriedJustNow { connector: ConnectorId },
     #[error("the metadata of connector `{connector}` cannot be used")]
     Metadata { connector: ConnectorId, source: MetadataError },
+    #[error("connector `{connector}` does not speak {protocol}")]
+    OtherProtocol { connector: ConnectorId, protocol: &'static str },
+    #[error("our metadata cannot be written")]
+    Write(#[from] WriteError),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn saml_of(connector: &Connector) -> Result<&SamlConnector, ConnectorError> {
+    let other = || ConnectorError::OtherProtocol { connector: connector.id.clone(), protocol: "SAML" };
+    connector.saml().ok_or_else(other)
 }
 
 /// The largest metadata document that is read: federations publish large ones.
@@ -105,7 +114,7 @@ impl Connectors {
     /// # Errors
     /// [`ConnectorError`]: no usable metadata.
     pub async fn ready(&self, connector: &Connector, revision: i64) -> Result<Arc<Provider>, ConnectorError> {
-        let saml = connector.saml().expect("SAML is the only kind of connector there is");
+        let saml = saml_of(connector)?;
         match &saml.metadata {
             MetadataSource::Inline(document) => {
                 if let Some(provider) = self.remembered(&connector.id, revision, None) {
@@ -322,10 +331,10 @@ impl Connectors {
     /// What the identity provider is told about us.
     ///
     /// # Errors
-    /// A value that XML cannot carry.
-    pub fn sp_metadata(&self, connector: &Connector) -> Result<String, WriteError> {
-        let saml = connector.saml().expect("SAML is the only kind of connector there is");
-        SpMetadata {
+    /// The connector speaks another protocol, or a value that XML cannot carry.
+    pub fn sp_metadata(&self, connector: &Connector) -> Result<String, ConnectorError> {
+        let saml = saml_of(connector)?;
+        let written = SpMetadata {
             entity_id: &self.sp_entity_id(connector, saml),
             acs_url: &self.address(connector, "acs"),
             slo_url: None,
@@ -333,7 +342,7 @@ impl Connectors {
             encryption_certificate: saml.encrypt_assertions.then(|| self.key.certificate_base64()),
             want_assertions_signed: true,
             name_id_format: saml.name_id_format.as_deref(),
-        }
-        .write()
+        };
+        Ok(written.write()?)
     }
 }

@@ -9,7 +9,7 @@ use crate::identity::{ConnectorId, VerifiedIdentity};
 use crate::store::sessions::{self, StoredSession};
 use crate::store::sign_in::{self, Ticket};
 use crate::store::{StoreError, Tx};
-use crate::sys::{LocalPath, Token};
+use crate::sys::{LocalPath, Rng, Token};
 
 /// How long sessions last unless a connector says otherwise.
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +165,8 @@ impl FinishSignIn {
             // A new id at every sign-in: one that was planted before is worth nothing after.
             sessions::remove(&mut tx, &old.hash()).await?;
         }
-        let Ticket { identity, return_to, .. } = ticket;
+        let Ticket { mut identity, return_to, sealed_id_token, .. } = ticket;
+        identity.link = loaded.catalog.linked(&identity);
         let event = caller
             .event(Kind::SignInSucceeded)
             .about(&identity.subject)
@@ -174,9 +175,12 @@ impl FinishSignIn {
             .with_some("email", identity.email.as_deref())
             .with("groups", identity.groups.known().len())
             .with("groups_complete", matches!(identity.groups, crate::identity::Groups::Complete { .. }))
+            .with_some("link", identity.link.as_ref().map(|_| identity.person().to_string()))
             .with_some("authn_context", identity.authentication.context_class.as_deref())
             .with("session_expires", expires.to_string());
         let stored = StoredSession {
+            public_id: public_id(&*self.ground.rng),
+            sealed_id_token,
             identity,
             created: now,
             last_seen: now,
@@ -214,6 +218,13 @@ impl FinishSignIn {
             Err(store) => store.into(),
         }
     }
+}
+
+/// A name for a session that opens nothing: 128 random bits in hex.
+fn public_id(rng: &dyn Rng) -> String {
+    let mut bytes = [0_u8; 16];
+    rng.fill(&mut bytes);
+    format!("{:032x}", u128::from_be_bytes(bytes))
 }
 
 /// The earlier of our own limit and the end of the session at the identity provider.

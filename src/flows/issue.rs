@@ -162,7 +162,7 @@ impl Issue {
                     .with_some("aws_request_id", issued.request_id());
                 let mut tx = self.ground.store.begin().await?;
                 let now = self.ground.clock.now();
-                preferences::note_use(&mut tx, &wish.identity.subject, wish.account, &wish.role, now).await?;
+                preferences::note_use(&mut tx, &wish.identity.person(), wish.account, &wish.role, now).await?;
                 self.ground.append(&mut tx, &event).await?;
                 tx.commit().await.map_err(StoreError::from)?;
                 Ok(issued)

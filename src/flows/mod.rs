@@ -6,6 +6,7 @@ use crate::audit::{Chain, Event, Head, Kind};
 use crate::aws::{AccountId, RoleName};
 use crate::identity::SubjectId;
 use crate::store::{Store, StoreError, Tx};
+use crate::sys::seal::SealingKey;
 use crate::sys::{Clock, Rng};
 
 pub mod connectors;
@@ -27,6 +28,8 @@ pub struct Ground {
     pub chain: Chain,
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
+    /// Seals what must not lie in the database in clear.
+    pub sealing: SealingKey,
     /// What must not end half-way.
     pub tasks: Tasks,
 }

@@ -62,6 +62,7 @@ impl ReplyError {
     fn cause(&self) -> &'static str {
         match self {
             Self::NoConnector(_) => "connector-unknown",
+            Self::Connector(ConnectorError::OtherProtocol { .. }) => "connector-unknown",
             Self::Connector(_) => "metadata-unusable",
             Self::Unsolicited => "unsolicited",
             Self::AttemptExpired => "attempt-expired",
@@ -173,6 +174,7 @@ impl ReceiveReply {
             request_id: attempt.request_id.clone(),
             sent_at: attempt.started,
             force_authn: attempt.force_authn,
+            demand: attempt.demand.clone(),
         });
         let mut judged = self.judge(provider, Arc::clone(&reply), pending.clone()).await?;
         if matches!(judged, Err(SamlError::Signature(_))) {
@@ -229,6 +231,7 @@ impl ReceiveReply {
             connector: connector.clone(),
             browser,
             identity: reply.identity,
+            sealed_id_token: None,
             return_to: return_to.to_string(),
             expires: now.checked_add(self.ticket_ttl).unwrap_or(jiff::Timestamp::MAX),
         };

@@ -14,10 +14,14 @@ use crate::sys::Token;
 #[derive(Debug, Clone)]
 pub struct LiveSession {
     pub token: Token,
+    /// Names it in lists; opens nothing.
+    pub public_id: String,
     pub identity: Arc<VerifiedIdentity>,
     pub created: Timestamp,
     /// When it ends however busy it is.
     pub expires: Timestamp,
+    /// How long it may be left alone.
+    pub idle: SignedDuration,
 }
 
 /// How stale `last_seen` may be: each click need not cost a write.
@@ -52,9 +56,11 @@ impl Sessions {
         }
         Ok(Some(LiveSession {
             token,
+            public_id: stored.public_id,
             identity: Arc::new(stored.identity),
             created: stored.created,
             expires: stored.expires,
+            idle: stored.idle,
         }))
     }
 
@@ -64,8 +70,8 @@ impl Sessions {
     /// The database refuses; the session may go on.
     pub async fn end(&self, token: &Token, caller: &Caller) -> Result<(), StoreError> {
         let mut tx = self.ground.store.begin().await?;
-        if let Some(identity) = sessions::remove(&mut tx, &token.hash()).await? {
-            let event = caller.event(Kind::SessionEnded).about(&identity.subject).with("cause", "signed-out");
+        if let Some(ended) = sessions::remove(&mut tx, &token.hash()).await? {
+            let event = caller.event(Kind::SessionEnded).about(&ended.identity.subject).with("cause", "signed-out");
             self.ground.append(&mut tx, &event).await?;
         }
         tx.commit().await?;

@@ -6,7 +6,7 @@ use url::Url;
 use super::Ground;
 use super::connectors::{ConnectorError, Connectors};
 use super::current::CurrentCatalog;
-use crate::identity::ConnectorId;
+use crate::identity::{ConnectorId, Demand};
 use crate::saml::write::Signer;
 use crate::signin::saml;
 use crate::store::StoreError;
@@ -21,6 +21,19 @@ pub struct StartSignIn {
     pub connectors: Connectors,
     /// How long a person may take at the identity provider.
     pub attempt_ttl: SignedDuration,
+}
+
+/// How somebody wants to sign in.
+#[derive(Debug)]
+pub struct Wish<'w> {
+    /// Where they go afterwards.
+    pub return_to: &'w LocalPath,
+    /// The browser's secret, where it has one already.
+    pub browser: Option<Token>,
+    /// What is asked of how they are recognised this time, beyond what the connector asks always.
+    pub demand: Option<Demand>,
+    /// Who they say they are, for providers that take a hint.
+    pub login_hint: Option<&'w str>,
 }
 
 /// Where to send the browser, and the cookie that will recognise it.
@@ -46,12 +59,7 @@ pub enum StartError {
 impl StartSignIn {
     /// # Errors
     /// [`StartError`]. Nothing is recorded in the audit log: nobody is known yet, and anybody may ask.
-    pub async fn run(
-        &self,
-        connector: &ConnectorId,
-        return_to: &LocalPath,
-        browser: Option<Token>,
-    ) -> Result<Started, StartError> {
+    pub async fn run(&self, connector: &ConnectorId, wish: Wish<'_>) -> Result<Started, StartError> {
         let loaded = self.catalog.get().await?;
         let found = loaded.catalog.connector(connector).filter(|found| found.enabled);
         let found = found.ok_or_else(|| StartError::NoConnector(connector.clone()))?;
@@ -59,15 +67,19 @@ impl StartSignIn {
         let now = self.ground.clock.now();
         let handle = Token::generate(&*self.ground.rng);
         // A browser keeps its cookie over several attempts, so that two tabs do not spoil each other.
-        let browser = browser.unwrap_or_else(|| Token::generate(&*self.ground.rng));
+        let browser = wish.browser.unwrap_or_else(|| Token::generate(&*self.ground.rng));
         let signer = provider.signer.as_deref().map(|key| key as &dyn Signer);
-        let sent = saml::start(&provider.settings, handle.expose_secret(), signer, &*self.ground.rng, now)?;
+        let sent = {
+            let demand = wish.demand.as_ref();
+            saml::start(&provider.settings, handle.expose_secret(), demand, signer, &*self.ground.rng, now)?
+        };
         let attempt = Attempt {
             connector: connector.clone(),
             request_id: sent.attempt.request_id,
             browser: browser.hash(),
-            return_to: return_to.to_string(),
+            return_to: wish.return_to.to_string(),
             force_authn: sent.attempt.force_authn,
+            demand: sent.attempt.demand,
             started: sent.attempt.sent_at,
             expires: now.checked_add(self.attempt_ttl).unwrap_or(jiff::Timestamp::MAX),
         };

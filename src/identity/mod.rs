@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+mod demand;
+
+pub use demand::{Demand, Unmet};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +75,54 @@ impl fmt::Display for SubjectId {
     }
 }
 
+/// A person whom the catalog links across connectors: the link and the value they share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkedAs {
+    pub link: String,
+    pub value: String,
+}
+
+/// The key of a person: a connector and the subject there, or a link and the value it joins by.
+///
+/// As text `okta:00u1` or `link:employees:4711`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PersonId {
+    pub realm: String,
+    pub value: String,
+}
+
+impl fmt::Display for PersonId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.realm, self.value)
+    }
+}
+
+/// The text does not name a person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` names nobody; write connector:subject, or link:ID:value")]
+pub struct InvalidPersonId(pub String);
+
+impl FromStr for PersonId {
+    type Err = InvalidPersonId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let link = text.strip_prefix("link:").and_then(|rest| rest.split_once(':'));
+        let (realm, value) = match link {
+            Some((link, value)) => (format!("link:{link}"), value),
+            None => {
+                let (connector, value) = text.split_once(':').ok_or_else(|| InvalidPersonId(text.to_owned()))?;
+                let known = connector.parse::<ConnectorId>().map_err(|_| InvalidPersonId(text.to_owned()))?;
+                (known.to_string(), value)
+            }
+        };
+        if value.is_empty() {
+            Err(InvalidPersonId(text.to_owned()))
+        } else {
+            Ok(Self { realm, value: value.to_owned() })
+        }
+    }
+}
+
 /// Mapped attributes by the catalog's name for them, each with its values in the order they were sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -111,12 +163,15 @@ impl Default for Groups {
 }
 
 /// How and when the identity provider recognised the person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Authentication {
-    /// `AuthnInstant` or `auth_time`.
-    pub instant: Timestamp,
+    /// `AuthnInstant` or `auth_time`; OpenID providers may leave it out.
+    pub instant: Option<Timestamp>,
     /// `AuthnContextClassRef` or `acr`.
     pub context_class: Option<String>,
+    /// `amr`: what was used, such as `pwd` or `hwk`.
+    #[serde(default)]
+    pub methods: Vec<String>,
     /// `SessionIndex` or `sid`: names the session at the identity provider.
     pub session_index: Option<String>,
     /// When the identity provider's own session ends; ours never outlives it.
@@ -135,6 +190,12 @@ pub struct NameIdQualifiers {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifiedIdentity {
     pub subject: SubjectId,
+    /// The NameID or `sub` as it was signed, where the catalog reads the subject from something else.
+    #[serde(default)]
+    pub asserted: Option<String>,
+    /// As whom the catalog knows this person through several connectors, if it does.
+    #[serde(default)]
+    pub link: Option<LinkedAs>,
     pub qualifiers: NameIdQualifiers,
     pub name: Option<String>,
     pub email: Option<String>,
@@ -144,6 +205,22 @@ pub struct VerifiedIdentity {
 }
 
 impl VerifiedIdentity {
+    /// What the identity provider calls the person: the NameID or `sub` as it was signed. Logout messages use it.
+    #[must_use]
+    pub fn asserted_subject(&self) -> &str {
+        self.asserted.as_deref().unwrap_or(&self.subject.value)
+    }
+
+    /// The key of what belongs to a person and not to one of their ways in.
+    #[must_use]
+    pub fn person(&self) -> PersonId {
+        match &self.link {
+            None => PersonId { realm: self.subject.connector.to_string(), value: self.subject.value.clone() },
+            // No connector is called like that: ids have no colon.
+            Some(link) => PersonId { realm: format!("link:{}", link.link), value: link.value.clone() },
+        }
+    }
+
     /// What to call the person on a page: their name, else e-mail, else subject.
     #[must_use]
     pub fn display_name(&self) -> &str {

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use sqlx::{Row, SqliteConnection};
 
 use super::{Store, StoreError, Tx, parse_json, to_json};
-use crate::catalog::{Account, Catalog, Connector, Parts, Role, Rule};
+use crate::catalog::{Account, Catalog, Connector, Link, Parts, Role, Rule};
 
 /// Grows with every change of the catalog; 0 before the first.
 pub type Revision = i64;
@@ -59,6 +59,8 @@ pub async fn load(connection: &mut SqliteConnection) -> Result<(Revision, Catalo
         .await?,
         rules: entries(connection, "catalog_rule", "SELECT id, body FROM catalog_rule", |r: &Rule| r.id.to_string())
             .await?,
+        links: entries(connection, "catalog_link", "SELECT id, body FROM catalog_link", |l: &Link| l.id.to_string())
+            .await?,
         support: parse_json("catalog_meta", meta.try_get(1)?)?,
     };
     let catalog = Catalog::assemble(parts)
@@ -92,9 +94,10 @@ async fn entries<T: DeserializeOwned>(
 /// The caller records the event in the same transaction: the change and its record happen together or not at all.
 ///
 /// # Errors
-/// The database refuses.
+/// The database refuses, or a client secret was not [sealed](Catalog::sealed).
 pub async fn replace(tx: &mut Tx, catalog: &Catalog) -> Result<Revision, StoreError> {
     for sql in [
+        "DELETE FROM catalog_link",
         "DELETE FROM catalog_rule",
         "DELETE FROM catalog_role",
         "DELETE FROM catalog_account",
@@ -120,6 +123,9 @@ pub async fn replace(tx: &mut Tx, catalog: &Catalog) -> Result<Revision, StoreEr
     for rule in catalog.rules() {
         insert(tx, "INSERT INTO catalog_rule (id, body) VALUES ($1, $2)", rule.id.as_str(), rule).await?;
     }
+    for link in catalog.links() {
+        insert(tx, "INSERT INTO catalog_link (id, body) VALUES ($1, $2)", &link.id.to_string(), link).await?;
+    }
     let revision = sqlx::query_scalar(
         "UPDATE catalog_meta SET revision = revision + 1, support = $1 WHERE one = 1 RETURNING revision",
     )
@@ -130,7 +136,10 @@ pub async fn replace(tx: &mut Tx, catalog: &Catalog) -> Result<Revision, StoreEr
 }
 
 async fn insert(tx: &mut Tx, sql: &'static str, id: &str, entry: &impl Serialize) -> Result<(), StoreError> {
-    sqlx::query(sql).bind(id).bind(to_json(entry)).execute(&mut **tx).await?;
+    // A client secret in clear refuses to be written down.
+    let body = serde_json::to_string(entry)
+        .map_err(|error| StoreError::Nonsense { table: "catalog", detail: format!("{id}: {error}") })?;
+    sqlx::query(sql).bind(id).bind(body).execute(&mut **tx).await?;
     Ok(())
 }
 

@@ -33,6 +33,14 @@ impl Store {
                 now,
             ),
             (
+                "DELETE FROM logout_attempt WHERE handle_hash IN (SELECT handle_hash FROM logout_attempt WHERE expires_ms <= $1 LIMIT $2)",
+                late,
+            ),
+            (
+                "DELETE FROM pending_click WHERE id_hash IN (SELECT id_hash FROM pending_click WHERE expires_ms <= $1 LIMIT $2)",
+                now,
+            ),
+            (
                 "DELETE FROM used_assertion WHERE rowid IN (SELECT rowid FROM used_assertion WHERE until_ms <= $1 LIMIT $2)",
                 now,
             ),

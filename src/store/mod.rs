@@ -53,6 +53,7 @@ fn migrator() -> Migrator {
     let steps = [
         (1, "base", include_str!("../../migrations/0001_base.sql")),
         (2, "catalog", include_str!("../../migrations/0002_catalog.sql")),
+        (3, "sign-in", include_str!("../../migrations/0003_sign_in.sql")),
     ];
     Migrator::with_migrations(
         steps

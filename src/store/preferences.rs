@@ -5,7 +5,7 @@ use sqlx::Row;
 
 use super::{Store, StoreError, millis, parse_text, timestamp};
 use crate::aws::{AccountId, RoleName};
-use crate::identity::SubjectId;
+use crate::identity::PersonId;
 
 /// What one person's history says about one role.
 #[derive(Debug, Clone)]
@@ -21,13 +21,13 @@ impl Store {
     ///
     /// # Errors
     /// The database refuses, or a row makes no sense.
-    pub async fn preferences(&self, subject: &SubjectId) -> Result<Vec<RolePreference>, StoreError> {
+    pub async fn preferences(&self, person: &PersonId) -> Result<Vec<RolePreference>, StoreError> {
         let rows = sqlx::query(
             "SELECT account, role, favourite, last_used_ms FROM role_preference
              WHERE connector = $1 AND subject = $2 ORDER BY last_used_ms DESC, account, role",
         )
-        .bind(subject.connector.as_str())
-        .bind(&subject.value)
+        .bind(&person.realm)
+        .bind(&person.value)
         .fetch_all(self.reader())
         .await?;
         rows.iter()
@@ -51,7 +51,7 @@ impl Store {
     /// The database refuses.
     pub async fn set_favourite(
         &self,
-        subject: &SubjectId,
+        person: &PersonId,
         account: AccountId,
         role: &RoleName,
         favourite: bool,
@@ -60,8 +60,8 @@ impl Store {
             "INSERT INTO role_preference (connector, subject, account, role, favourite) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (connector, subject, account, role) DO UPDATE SET favourite = excluded.favourite",
         )
-        .bind(subject.connector.as_str())
-        .bind(&subject.value)
+        .bind(&person.realm)
+        .bind(&person.value)
         .bind(account.as_str())
         .bind(role.as_str())
         .bind(favourite)
@@ -77,7 +77,7 @@ impl Store {
 /// The database refuses.
 pub async fn note_use(
     tx: &mut super::Tx,
-    subject: &SubjectId,
+    person: &PersonId,
     account: AccountId,
     role: &RoleName,
     now: Timestamp,
@@ -86,8 +86,8 @@ pub async fn note_use(
         "INSERT INTO role_preference (connector, subject, account, role, last_used_ms) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (connector, subject, account, role) DO UPDATE SET last_used_ms = excluded.last_used_ms",
     )
-    .bind(subject.connector.as_str())
-    .bind(&subject.value)
+    .bind(&person.realm)
+    .bind(&person.value)
     .bind(account.as_str())
     .bind(role.as_str())
     .bind(millis(now))

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 
 use super::{Store, StoreError, Tx, millis, parse_json, parse_text, timestamp, to_json};
-use crate::identity::{ConnectorId, VerifiedIdentity};
+use crate::identity::{ConnectorId, Demand, VerifiedIdentity};
 use crate::sys::TokenHash;
 
 /// Somebody was sent to an identity provider.
@@ -18,6 +18,8 @@ pub struct Attempt {
     pub browser: TokenHash,
     pub return_to: String,
     pub force_authn: bool,
+    /// What is asked of how the person is recognised this time.
+    pub demand: Option<Demand>,
     pub started: Timestamp,
     pub expires: Timestamp,
 }
@@ -29,6 +31,8 @@ pub struct Ticket {
     /// The browser that began; `None` when the identity provider began.
     pub browser: Option<TokenHash>,
     pub identity: VerifiedIdentity,
+    /// The sealed ID token, where they come through OpenID Connect.
+    pub sealed_id_token: Option<Vec<u8>>,
     pub return_to: String,
     pub expires: Timestamp,
 }
@@ -45,8 +49,8 @@ impl Store {
     pub async fn add_attempt(&self, handle: &TokenHash, attempt: &Attempt) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO sign_in_attempt
-             (handle_hash, connector, request_id, browser_hash, return_to, force_authn, started_ms, expires_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+             (handle_hash, connector, request_id, browser_hash, return_to, force_authn, started_ms, expires_ms, demand)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(handle.as_slice())
         .bind(attempt.connector.as_str())
@@ -56,6 +60,7 @@ impl Store {
         .bind(attempt.force_authn)
         .bind(millis(attempt.started))
         .bind(millis(attempt.expires))
+        .bind(attempt.demand.as_ref().map(to_json))
         .execute(self.writer())
         .await?;
         Ok(())
@@ -68,7 +73,7 @@ impl Store {
     pub async fn take_attempt(&self, handle: &TokenHash) -> Result<Option<Attempt>, StoreError> {
         let row = sqlx::query(
             "DELETE FROM sign_in_attempt WHERE handle_hash = $1
-             RETURNING connector, request_id, browser_hash, return_to, force_authn, started_ms, expires_ms",
+             RETURNING connector, request_id, browser_hash, return_to, force_authn, started_ms, expires_ms, demand",
         )
         .bind(handle.as_slice())
         .fetch_optional(self.writer())
@@ -83,6 +88,7 @@ impl Store {
                 force_authn: row.try_get(4)?,
                 started: timestamp(TABLE, row.try_get(5)?)?,
                 expires: timestamp(TABLE, row.try_get(6)?)?,
+                demand: row.try_get::<Option<&str>, _>(7)?.map(|text| parse_json(TABLE, text)).transpose()?,
             })
         })
         .transpose()
@@ -94,7 +100,8 @@ impl Store {
     /// The database refuses, or the row makes no sense.
     pub async fn peek_ticket(&self, ticket: &TokenHash) -> Result<Option<Ticket>, StoreError> {
         let row = sqlx::query(
-            "SELECT connector, browser_hash, identity, return_to, expires_ms FROM sign_in_ticket WHERE ticket_hash = $1",
+            "SELECT connector, browser_hash, identity, return_to, expires_ms, sealed_id_token
+             FROM sign_in_ticket WHERE ticket_hash = $1",
         )
         .bind(ticket.as_slice())
         .fetch_optional(self.reader())
@@ -111,6 +118,7 @@ fn ticket_from(row: &sqlx::sqlite::SqliteRow) -> Result<Ticket, StoreError> {
         identity: parse_json(TABLE, row.try_get(2)?)?,
         return_to: row.try_get(3)?,
         expires: timestamp(TABLE, row.try_get(4)?)?,
+        sealed_id_token: row.try_get(5)?,
     })
 }
 
@@ -141,8 +149,8 @@ pub async fn use_assertion(
 /// The database refuses.
 pub async fn add_ticket(tx: &mut Tx, ticket_hash: &TokenHash, ticket: &Ticket) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO sign_in_ticket (ticket_hash, connector, browser_hash, identity, return_to, expires_ms)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO sign_in_ticket (ticket_hash, connector, browser_hash, identity, return_to, expires_ms, sealed_id_token)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(ticket_hash.as_slice())
     .bind(ticket.connector.as_str())
@@ -150,6 +158,7 @@ pub async fn add_ticket(tx: &mut Tx, ticket_hash: &TokenHash, ticket: &Ticket) -
     .bind(to_json(&ticket.identity))
     .bind(&ticket.return_to)
     .bind(millis(ticket.expires))
+    .bind(&ticket.sealed_id_token)
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -162,7 +171,7 @@ pub async fn add_ticket(tx: &mut Tx, ticket_hash: &TokenHash, ticket: &Ticket) -
 pub async fn take_ticket(tx: &mut Tx, ticket: &TokenHash) -> Result<Option<Ticket>, StoreError> {
     let row = sqlx::query(
         "DELETE FROM sign_in_ticket WHERE ticket_hash = $1
-         RETURNING connector, browser_hash, identity, return_to, expires_ms",
+         RETURNING connector, browser_hash, identity, return_to, expires_ms, sealed_id_token",
     )
     .bind(ticket.as_slice())
     .fetch_optional(&mut **tx)

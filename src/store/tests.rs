@@ -54,6 +54,7 @@ async fn an_attempt_is_handed_out_once() {
         browser: [2; 32],
         return_to: "/".into(),
         force_authn: false,
+        demand: None,
         started: now(),
         expires: now() + SECOND,
     };

@@ -8,7 +8,7 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
 
 use super::problem::{Kind, Problem};
-use crate::identity::SubjectId;
+use crate::identity::PersonId;
 
 /// How many per minute, and how many at once.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,7 @@ pub struct Rate {
 /// The limits of one application.
 pub struct Limits {
     sign_in: DefaultKeyedRateLimiter<Network>,
-    issue: DefaultKeyedRateLimiter<SubjectId>,
+    issue: DefaultKeyedRateLimiter<PersonId>,
 }
 
 impl std::fmt::Debug for Limits {
@@ -71,8 +71,8 @@ impl Limits {
     ///
     /// # Errors
     /// [`Kind::TooManyRequests`] with the time to wait.
-    pub fn issue(&self, subject: &SubjectId) -> Result<(), Problem> {
-        check(&self.issue, subject)
+    pub fn issue(&self, person: &PersonId) -> Result<(), Problem> {
+        check(&self.issue, person)
     }
 
     /// Forgets keys that have all their tokens back; called now and then, so that the tables stay small.

@@ -205,7 +205,7 @@ pub async fn show(
     let loaded = catalog.get().await?;
     let identity = &user.0.identity;
     let decision = loaded.policy.decide(identity);
-    let preferences = ground.store.preferences(&identity.subject).await?;
+    let preferences = ground.store.preferences(&identity.person()).await?;
     let mut shell = shell(&user.0, &loaded.catalog, &ground);
     shell.notices.extend(incomplete_notice(&decision));
     let query: String = fields.get("q").unwrap_or("").chars().take(200).collect();

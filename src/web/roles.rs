@@ -56,7 +56,7 @@ pub async fn console(
     flow: web::Data<Issue>,
     limits: web::Data<Limits>,
 ) -> Result<HttpResponse, Problem> {
-    limits.issue(&user.0.identity.subject)?;
+    limits.issue(&user.0.identity.person())?;
     let wish = wish(&user, role_in(&path)?, &form.0, "console")?;
     let destination = form.0.filled("destination").map(str::to_owned);
     let login = flow.console(wish, destination, caller(&request)).await?;
@@ -85,7 +85,7 @@ pub async fn credentials(
             text.parse().map_err(|e| Problem::new(Kind::BadRequest).detail("There is no such format.").caused_by(e))
         })
         .transpose()?;
-    limits.issue(&user.0.identity.subject)?;
+    limits.issue(&user.0.identity.person())?;
     let wish = wish(&user, role_in(&path)?, &form.0, format.map_or("page", Format::name))?;
     let (account, role) = (wish.account, wish.role.clone());
     let issued = flow.credentials(wish, caller(&request)).await?;
@@ -174,7 +174,7 @@ pub async fn favourite(
     if decision.role(account, &role).is_none() {
         return Err(not_permitted(&ground, &user, account, Some(&role), &request).await);
     }
-    favourite::toggle(&ground, &user.0.identity.subject, account, &role).await?;
+    favourite::toggle(&ground, &user.0.identity.person(), account, &role).await?;
     Ok(see_other(&To::Fixed("/")))
 }
 

@@ -12,7 +12,7 @@ use crate::flows::connectors::{ConnectorError, Connectors};
 use crate::flows::current::CurrentCatalog;
 use crate::flows::finish_sign_in::{FinishError, FinishSignIn, Finished, Outcome};
 use crate::flows::receive_reply::{ReceiveReply, ReplyError};
-use crate::flows::start_sign_in::{StartError, StartSignIn};
+use crate::flows::start_sign_in::{StartError, StartSignIn, Wish};
 use crate::identity::ConnectorId;
 use crate::signin::saml::Public;
 use crate::sys::{LocalPath, Token};
@@ -35,7 +35,9 @@ pub async fn start(
     let connector = connector_id(&path)?;
     limits.sign_in(super::context::client_address(&request))?;
     let return_to = LocalPath::parse_or_home(Fields::of_query(&request)?.get("return_to"));
-    let started = flow.run(&connector, &return_to, cookies.browser_token(&request)).await?;
+    let browser = cookies.browser_token(&request);
+    let wish = Wish { return_to: &return_to, browser, demand: None, login_hint: None };
+    let started = flow.run(&connector, wish).await?;
     let mut response = see_other(&To::IdentityProvider(&started));
     response.add_cookie(&cookies.browser(&started.browser)).map_err(super::internal)?;
     Ok(response)
@@ -53,7 +55,7 @@ pub async fn metadata(
     let connector = connector_id(&path)?;
     let loaded = catalog.get().await?;
     let found = loaded.catalog.connector(&connector).ok_or_else(|| Problem::new(Kind::ConnectorUnknown))?;
-    let document = connectors.sp_metadata(found).map_err(super::internal)?;
+    let document = connectors.sp_metadata(found)?;
     Ok(HttpResponse::Ok().content_type("application/samlmetadata+xml").body(document))
 }
 
@@ -170,6 +172,8 @@ impl From<ConnectorError> for Problem {
     fn from(error: ConnectorError) -> Self {
         match error {
             ConnectorError::Store(error) => error.into(),
+            ConnectorError::OtherProtocol { .. } => Self::new(Kind::ConnectorUnknown).caused_by(error),
+            ConnectorError::Write(_) => Self::new(Kind::Internal).caused_by(error),
             other => Self::new(Kind::IdentityProviderUnavailable).caused_by(other),
         }
     }

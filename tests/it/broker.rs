@@ -117,7 +117,10 @@ impl Broker {
     pub async fn apply(&self, toml: &str) {
         let catalog = catalog::toml::parse_text("test.toml", toml).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         let mut tx = self.app.ground.store.begin().await.unwrap();
-        store::catalog::replace(&mut tx, &catalog.catalog).await.unwrap();
+        let (_, before) = store::catalog::load(&mut tx).await.unwrap();
+        let ground = &self.app.ground;
+        let catalog = catalog.catalog.sealed(&before, &ground.sealing, &*ground.rng);
+        store::catalog::replace(&mut tx, &catalog).await.unwrap();
         self.app.ground.append(&mut tx, &rolegate::audit::Event::new(Kind::CatalogApplied)).await.unwrap();
         tx.commit().await.unwrap();
     }

@@ -3,6 +3,7 @@
 //! Reading never stops at the first mistake. A file is walked to its end, whatever is wrong on the way is reported
 //! with its place, and only then is the catalog assembled, whose findings are led back to the lines they come from.
 
+mod connector;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -16,18 +17,18 @@ use std::time::Duration;
 use ::toml::de::DeTable;
 use jiff::Timestamp;
 
+use self::connector::read_connector;
 pub use self::reader::Mistake;
 pub(super) use self::reader::nearest;
 use self::reader::{Item, Keys, Log};
-use super::connector::{
-    AttributeMap, AuthnComparison, ClockSkew, Connector, ConnectorKind, GroupSource, MetadataSource,
-    RequestedAuthnContext, SamlConnector, SessionLimits,
-};
+use super::connector::MetadataSource;
 use super::rule::{AccountSelector, AnyOf, Attribute, Grant, RoleSelector, Rule, TagSelector, Template};
 use super::{
-    Account, Catalog, Expression, Glob, Inconsistency, Parts, Pattern, Role, Section, Support, TagKey, TagSource, Tags,
+    Account, Catalog, Expression, Glob, Inconsistency, Link, Parts, Pattern, Role, Section, Support, TagKey, TagSource,
+    Tags,
 };
 use crate::aws::SessionDuration;
+use crate::identity::Demand;
 use crate::saml::metadata::IdpMetadata;
 
 /// A file of a catalog, already read.
@@ -146,6 +147,12 @@ impl Draft {
                 self.numbers.entry(Section::Role).or_default().push(number);
             }
         }
+        for (number, item) in self.entries(top, Section::Link) {
+            if let Some(link) = read_link(&item) {
+                self.parts.links.push(link);
+                self.numbers.entry(Section::Link).or_default().push(number);
+            }
+        }
         for (number, item) in self.entries(top, Section::Rule) {
             if let Some(rule) = read_rule(&item, log, &mut |key| {
                 self.dim.insert((number, key));
@@ -209,163 +216,6 @@ impl Draft {
     }
 }
 
-fn read_connector(item: &Item<'_, '_>, read: ReadFile<'_>) -> Option<Connector> {
-    let keys = item.keys("[[connector]] and its keys below")?;
-    let id = keys.required("id", "id = \"okta\"; it appears in URLs").and_then(|id| id.parsed());
-    let name = keys.get("name").and_then(|name| name.filled_text());
-    let enabled = keys.boolean("enabled", true);
-    let session = SessionLimits {
-        idle: keys.get("session_idle").and_then(|item| session_limit(&item)),
-        absolute: keys.get("session_absolute").and_then(|item| session_limit(&item)),
-    };
-    if let Some(kind) = keys.required("kind", "kind = \"saml\"") {
-        match kind.text().as_deref() {
-            Some("saml") | None => {}
-            Some("oidc") => {
-                kind.fail("OpenID Connect is not supported yet in this version; write kind = \"saml\"");
-                // Its other keys are none of SAML's, and each would be reported as unknown.
-                return None;
-            }
-            Some(other) => kind.fail(format!("`{other}` is not a kind of connector; write kind = \"saml\"")),
-        }
-    }
-    let saml = read_saml(&keys, read);
-    keys.finish();
-    let id: crate::identity::ConnectorId = id?;
-    let name = name.unwrap_or_else(|| id.to_string());
-    Some(Connector { id, name, enabled, kind: ConnectorKind::Saml(Box::new(saml)), session })
-}
-
-/// Between a minute and thirty days.
-fn session_limit(item: &Item<'_, '_>) -> Option<Duration> {
-    let seconds = item.seconds()?;
-    if (60..=30 * 86_400).contains(&seconds) {
-        Some(Duration::from_secs(seconds))
-    } else {
-        item.fail("a browser session lasts between 1m and 30d");
-        None
-    }
-}
-
-fn read_saml(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> SamlConnector {
-    let text = |key| keys.get(key).and_then(|item| item.filled_text());
-    let idp_entity_id = text("idp_entity_id");
-    let mut saml = SamlConnector::new(read_metadata(keys, idp_entity_id.as_deref(), read));
-    saml.idp_entity_id = idp_entity_id;
-    saml.sp_entity_id = text("sp_entity_id");
-    saml.idp_initiated = keys.boolean("idp_initiated", false);
-    saml.sign_requests = keys.boolean("sign_requests", false);
-    saml.encrypt_assertions = keys.boolean("encrypt_assertions", false);
-    saml.force_authn = keys.boolean("force_authn", false);
-    saml.allow_sha1 = keys.boolean("allow_sha1", false);
-    if let Some(item) = keys.get("clock_skew")
-        && let Some(seconds) = item.seconds()
-    {
-        match u32::try_from(seconds).map_err(|_| None).and_then(|s| ClockSkew::from_secs(s).map_err(Some)) {
-            Ok(skew) => saml.clock_skew = skew,
-            Err(error) => item.fail(
-                error
-                    .map_or_else(|| super::connector::ClockSkewTooLong(seconds).to_string(), |error| error.to_string()),
-            ),
-        }
-    }
-    saml.name_id_format = keys.get("name_id_format").and_then(|item| name_id_format(&item));
-    let comparison = keys.get("authn_comparison");
-    let classes = keys.get("authn_contexts");
-    saml.authn_context = match (classes, &comparison) {
-        (Some(classes), _) => Some(RequestedAuthnContext {
-            comparison: comparison.as_ref().and_then(read_comparison).unwrap_or_default(),
-            classes: classes.one_or_list().iter().filter_map(Item::filled_text).collect(),
-        })
-        // An empty list that is written down is reported; one that is empty because of mistakes was reported already.
-        .filter(|context| !context.classes.is_empty() || classes.value().as_array().is_some_and(|a| a.is_empty())),
-        (None, Some(comparison)) => {
-            comparison.fail("it compares with authn_contexts, which is missing; write both or neither");
-            None
-        }
-        (None, None) => None,
-    };
-    if let Some(attributes) = keys.get("attributes").and_then(|item| item.keys("[connector.attributes] and keys below"))
-    {
-        saml.attributes = read_attributes(&attributes);
-    }
-    saml
-}
-
-fn read_comparison(item: &Item<'_, '_>) -> Option<AuthnComparison> {
-    let text = item.text()?;
-    let found = AuthnComparison::ALL.into_iter().find(|comparison| comparison.as_str() == text);
-    if found.is_none() {
-        item.fail(format!("`{text}` is not a comparison; write exact, minimum, maximum or better"));
-    }
-    found
-}
-
-/// The last part of a format's URN stands for it.
-fn name_id_format(item: &Item<'_, '_>) -> Option<String> {
-    let text = item.text()?;
-    let urn = match text.as_str() {
-        "unspecified" | "emailAddress" | "X509SubjectName" | "WindowsDomainQualifiedName" => {
-            format!("urn:oasis:names:tc:SAML:1.1:nameid-format:{text}")
-        }
-        "persistent" | "transient" | "kerberos" | "entity" => {
-            format!("urn:oasis:names:tc:SAML:2.0:nameid-format:{text}")
-        }
-        urn if urn.starts_with("urn:") || urn.starts_with("http") => text,
-        _ => {
-            item.fail(format!(
-                "`{text}` is not a NameID format; write persistent, transient, emailAddress, unspecified or a full URN"
-            ));
-            return None;
-        }
-    };
-    Some(urn)
-}
-
-fn read_metadata(keys: &Keys<'_, '_>, entity_id: Option<&str>, read: ReadFile<'_>) -> MetadataSource {
-    let given: Vec<_> =
-        ["metadata_file", "metadata_url", "metadata_xml"].into_iter().filter(|key| keys.has(key)).collect();
-    // A stand-in for what cannot be read: a mistake has been reported, so no catalog will be made of it.
-    let nothing = || MetadataSource::Inline(String::new());
-    if given.len() > 1 {
-        keys.fail(format!("{} are given together; keep one of them", given.join(" and ")));
-        return nothing();
-    }
-    if let Some(item) = keys.get("metadata_file") {
-        let Some(path) = item.filled_text() else { return nothing() };
-        let xml = match read(Path::new(&path)).map(String::from_utf8) {
-            Ok(Ok(xml)) => xml,
-            Ok(Err(_)) => {
-                item.fail(format!("{path} is not UTF-8; save the metadata as UTF-8"));
-                return nothing();
-            }
-            Err(error) => {
-                item.fail(format!("{path} cannot be read: {error}; the path is relative to the catalog file"));
-                return nothing();
-            }
-        };
-        return read_metadata_xml(&item, entity_id, &xml);
-    }
-    if let Some(item) = keys.get("metadata_url") {
-        return item.parsed().map_or_else(nothing, MetadataSource::Url);
-    }
-    if let Some(item) = keys.get("metadata_xml") {
-        return item.filled_text().map_or_else(nothing, |xml| read_metadata_xml(&item, entity_id, &xml));
-    }
-    keys.required("metadata_file", "metadata_file = \"okta.xml\" or metadata_url = \"https://…\"");
-    nothing()
-}
-
-fn read_metadata_xml(item: &Item<'_, '_>, entity_id: Option<&str>, xml: &str) -> MetadataSource {
-    // Some tools save with a byte order mark, which is no part of the document.
-    let xml = xml.strip_prefix('\u{feff}').unwrap_or(xml);
-    // Whether it is still valid is a matter of the day and not of the file: see `metadata_warnings`.
-    if let Err(error) = IdpMetadata::read(xml.as_bytes(), entity_id, Timestamp::MIN) {
-        item.fail(sentence(&error));
-    }
-    MetadataSource::Inline(xml.to_owned())
-}
-
 /// An error with everything that led to it.
 fn sentence(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -392,51 +242,6 @@ pub fn metadata_warnings(catalog: &Catalog, now: Timestamp) -> Vec<String> {
         warnings.extend(found.into_iter().map(|text| format!("connector `{}`: {text}", connector.id)));
     }
     warnings
-}
-
-fn read_attributes(keys: &Keys<'_, '_>) -> AttributeMap {
-    let text = |key| keys.get(key).and_then(|item| item.filled_text());
-    let map = AttributeMap {
-        subject: text("subject"),
-        email: text("email"),
-        name: text("name"),
-        groups: keys.get("groups").and_then(|item| read_groups(&item)),
-        extra: keys
-            .get("extra")
-            .and_then(|item| item.keys("{ our_name = \"their attribute\" }"))
-            .map(|extra| {
-                let entry = |(key, item): (&str, Item<'_, '_>)| {
-                    let theirs = item.filled_text();
-                    Some((item.parse_key(key)?, theirs?))
-                };
-                extra.all().into_iter().filter_map(entry).collect()
-            })
-            .unwrap_or_default(),
-        friendly_names: keys.boolean("friendly_names", false),
-    };
-    keys.finish();
-    map
-}
-
-fn read_groups(item: &Item<'_, '_>) -> Option<GroupSource> {
-    if item.value().is_str() {
-        return Some(GroupSource { attribute: item.filled_text()?, delimiter: None, prefix: None });
-    }
-    let keys = item.keys("the attribute's name, or { attribute = \"…\", delimiter = \",\", prefix = \"…\" }")?;
-    // Not `filled_text`: a delimiter may be a space.
-    let text = |key| {
-        let item = keys.get(key)?;
-        let text = item.text()?;
-        if text.is_empty() {
-            item.fail("the text is empty; leave the key out");
-            return None;
-        }
-        Some(text)
-    };
-    let attribute = keys.required("attribute", "attribute = \"groups\"").and_then(|item| item.filled_text());
-    let (delimiter, prefix) = (text("delimiter"), text("prefix"));
-    keys.finish();
-    Some(GroupSource { attribute: attribute?, delimiter, prefix })
 }
 
 fn read_account(item: &Item<'_, '_>) -> Option<Account> {
@@ -490,6 +295,7 @@ fn read_role(item: &Item<'_, '_>) -> Option<Role> {
     let destination = keys.get("destination").and_then(|item| item.parsed());
     let region = keys.get("region").and_then(|item| item.parsed());
     let session_tags = keys.get("session_tags").map(|item| read_session_tags(&item)).unwrap_or_default();
+    let authentication = keys.get("authentication").and_then(|item| read_demand(&item));
     // With a maximum that cannot be read, no default can be above it.
     let unread_max = keys.has("max_session") && max_session.is_none();
     keys.finish();
@@ -504,7 +310,39 @@ fn read_role(item: &Item<'_, '_>) -> Option<Role> {
         destination,
         region,
         session_tags,
+        authentication,
     })
+}
+
+fn read_demand(item: &Item<'_, '_>) -> Option<Demand> {
+    let keys = item.keys("{ max_age = \"15m\", contexts = [\"…\"], methods = [\"mfa\"] }")?;
+    let list = |key| {
+        let texts = |item: Item<'_, '_>| item.one_or_list().iter().filter_map(Item::filled_text).collect();
+        keys.get(key).map(texts).unwrap_or_default()
+    };
+    let max_age = keys.get("max_age").and_then(|item| {
+        let seconds = item.seconds()?;
+        if seconds < 60 {
+            item.fail("the way to the identity provider and back takes a moment; allow at least 1m");
+        }
+        Some(Duration::from_secs(seconds))
+    });
+    let demand = Demand { max_age, contexts: list("contexts"), methods: list("methods") };
+    keys.finish();
+    if demand.is_empty() {
+        item.fail("nothing is asked; write max_age, contexts or methods, or leave it out");
+    }
+    Some(demand)
+}
+
+fn read_link(item: &Item<'_, '_>) -> Option<Link> {
+    let keys = item.keys("[[link]] and its keys below")?;
+    let id = keys.required("id", "id = \"employees\"").and_then(|item| item.parsed());
+    let connectors = keys.required("connectors", "connectors = [\"okta\", \"entra\"]");
+    let connectors = connectors.map(|item| item.one_or_list().iter().filter_map(Item::parsed).collect());
+    let attribute = keys.required("attribute", "attribute = \"email\"").and_then(|item| item.parsed());
+    keys.finish();
+    Some(Link { id: id?, connectors: connectors?, attribute: attribute? })
 }
 
 fn session_duration(item: &Item<'_, '_>) -> Option<SessionDuration> {

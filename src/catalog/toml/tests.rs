@@ -84,7 +84,7 @@ fn every_mistake_of_a_file_is_reported_with_its_place() {
         r#"
 [[connector]]
 id = "Okta"
-kind = "oidc"
+kind = "ldap"
 
 [[account]]
 id = 111122223333
@@ -369,3 +369,119 @@ const CONNECTOR_KEYS: &[&str] = &[
     "session_idle",
     "session_absolute",
 ];
+
+const OIDC: &str = r#"
+[[connector]]
+id = "entra"
+kind = "oidc"
+name = "Entra ID"
+email_domains = ["corp.example", "Corp.EXAMPLE"]
+default = true
+issuer = "https://idp.example/tenant/"
+client_id = "rolegate"
+client_secret = "s3cret"
+client_auth = "client_secret_post"
+scopes = ["openid", "groups"]
+signing_algorithms = ["RS256", "ES256"]
+userinfo = "always"
+prefer = "userinfo"
+acr_values = "urn:mfa"
+prompt = "select_account"
+max_age = "8h"
+login_hint = true
+response_mode = "form_post"
+private_addresses = true
+trust_email = true
+groups_limit = 100
+[connector.attributes]
+subject = "oid"
+groups = { path = ["realm_access", "roles"], prefix = "/" }
+extra = { department = "https://corp.example/department" }
+
+[[connector]]
+id = "okta"
+kind = "oidc"
+issuer = "https://okta.example"
+client_id = "rolegate"
+
+[[link]]
+id = "employees"
+connectors = ["okta", "entra"]
+attribute = "email"
+
+[[account]]
+id = "111122223333"
+name = "Payments"
+
+[[role]]
+account = "111122223333"
+name = "Admin"
+authentication = { max_age = "15m", contexts = "urn:mfa", methods = ["hwk", "mfa"] }
+"#;
+
+#[test]
+fn an_openid_connector_is_read_with_everything_it_can_say() {
+    let catalog = parse_text("catalog.toml", OIDC).unwrap().catalog;
+    let entra = catalog.connector(&"entra".parse().unwrap()).unwrap();
+    let oidc = entra.oidc().unwrap();
+    assert_eq!(oidc.issuer.as_str(), "https://idp.example/tenant/", "the trailing slash is part of the name");
+    assert_eq!(entra.email_domains.len(), 1, "domains have no case");
+    assert_eq!(catalog.default_connector().unwrap().id, entra.id);
+    assert_eq!(oidc.claims.groups.as_ref().unwrap().claim.parts(), ["realm_access", "roles"]);
+    assert_eq!(oidc.claims.extra.values().next().unwrap().parts(), ["https://corp.example/department"]);
+    assert_eq!(oidc.claims.email.parts(), ["email"]);
+    let okta = catalog.connector(&"okta".parse().unwrap()).unwrap().oidc().unwrap();
+    assert_eq!(okta.scopes, ["openid", "profile", "email"]);
+    let demand = catalog.roles().next().unwrap().authentication.as_ref().unwrap();
+    assert_eq!(demand.max_age.unwrap().as_secs(), 900);
+    assert_eq!(demand.methods, ["hwk", "mfa"]);
+    let exported = crate::catalog::export::export(&catalog);
+    assert_eq!(parse_text("export.toml", &exported).unwrap().catalog, catalog, "{exported}");
+}
+
+#[test]
+fn what_an_openid_connector_must_not_say_is_reported() {
+    let said = |old: &str, new: &str| {
+        assert!(OIDC.contains(old), "{old}");
+        parse_text("catalog.toml", &OIDC.replace(old, new)).unwrap_err().to_string()
+    };
+    for (old, new, words) in [
+        ("[\"RS256\", \"ES256\"]", "\"HS256\"", "whoever can check it can forge it"),
+        ("[\"RS256\", \"ES256\"]", "\"none\"", "nobody signed"),
+        ("[\"RS256\", \"ES256\"]", "[]", "no ID token could be accepted"),
+        ("https://idp.example/tenant/", "http://idp.example/", "is not an issuer"),
+        ("https://idp.example/tenant/", "https://login.microsoftonline.com/common/v2.0", "stands for many tenants"),
+        ("[\"openid\", \"groups\"]", "[\"groups\"]", "without the scope openid"),
+        ("[\"openid\", \"groups\"]", "[\"openid groups\"]", "each one by itself"),
+        ("client_secret_post", "private_key_jwt", "uses no client secret"),
+        ("client_secret = \"s3cret\"\n", "", "it needs the client secret"),
+        ("\"s3cret\"", "\"s3cret\"\nclient_secret_sealed = \"c2VhbGVk\"", "are given together"),
+        ("id = \"okta\"", "id = \"okta\"\ndefault = true", "only one connector can be"),
+        ("[\"okta\", \"entra\"]", "[\"entra\"]", "at least two connectors"),
+        ("[\"okta\", \"entra\"]", "[\"okta\", \"adfs\"]", "there is no connector `adfs`"),
+        ("attribute = \"email\"", "attribute = \"department\"", "connector `okta` maps no attribute `department`"),
+        ("attribute = \"email\"", "attribute = \"name\"", "does not tell people apart"),
+        ("max_age = \"15m\"", "max_age = \"5s\"", "allow at least 1m"),
+        ("groups_limit = 100", "groups_limit = 0", "whole number above 0"),
+        ("corp.example\", ", "corp example\", ", "is not a domain"),
+        ("prompt = \"select_account\"", "prompt = \"none\"", "cannot stand here"),
+    ] {
+        let found = said(old, new);
+        assert!(found.contains(words), "{old} → {new}: {found}");
+    }
+}
+
+#[test]
+fn a_client_secret_is_read_from_a_file_beside_the_catalog() {
+    let text = OIDC.replace("client_secret = \"s3cret\"", "client_secret_file = \"entra.secret\"");
+    let source = Source { path: "conf/catalog.toml".into(), text };
+    let read = |path: &Path| {
+        assert_eq!(path, Path::new("conf/entra.secret"));
+        Ok(b"s3cret\n".to_vec())
+    };
+    let catalog = parse(std::slice::from_ref(&source), &read).unwrap().catalog;
+    assert_eq!(catalog, parse_text("catalog.toml", OIDC).unwrap().catalog, "the line break is no part of it");
+    let missing = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+    let said = parse(&[source], &missing).unwrap_err().to_string();
+    assert!(said.contains("connector.client_secret_file: entra.secret cannot be read"), "{said}");
+}

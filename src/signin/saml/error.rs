@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::identity::Unmet;
 use crate::saml::decrypt::DecryptError;
 use crate::saml::gate::GateError;
 use crate::saml::message::ReadError;
@@ -117,6 +118,9 @@ pub enum SamlError {
     #[error("the person was recognised by {found:?}, which is not among what was asked for")]
     AuthnContext { found: Option<String> },
 
+    #[error("the person was not recognised as what they want to do asks for")]
+    Unmet(#[source] Unmet),
+
     #[error("the identity provider's metadata was valid until {0}")]
     MetadataExpired(Timestamp),
 }
@@ -172,6 +176,7 @@ impl SamlError {
             Self::SessionOver(_) => "session-over",
             Self::NotReauthenticated { .. } => "not-reauthenticated",
             Self::AuthnContext { .. } => "authn-context-wrong",
+            Self::Unmet(unmet) => unmet.code(),
             Self::MetadataExpired(_) => "metadata-expired",
         }
     }
@@ -189,7 +194,7 @@ impl SamlError {
             | Self::SessionOver(_) => Public::Expired,
             Self::Status { .. } => Public::IdpError,
             Self::Unsolicited => Public::Unsolicited,
-            Self::NotReauthenticated { .. } => Public::NotReauthenticated,
+            Self::NotReauthenticated { .. } | Self::Unmet(_) => Public::NotReauthenticated,
             _ => Public::Refused,
         }
     }

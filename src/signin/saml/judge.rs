@@ -13,11 +13,14 @@ use crate::catalog::AuthnComparison;
 use crate::identity::{Authentication, NameIdQualifiers, SubjectId, VerifiedIdentity};
 use crate::saml::decrypt::{self, DecryptError, Decrypted};
 use crate::saml::gate::{self, GateError, Gated, Limits, Root};
-use crate::saml::message::{Assertion, AuthnStatement, Conditions, Confirmation, Response};
+use crate::saml::message::{Assertion, Attribute, AuthnStatement, Conditions, Confirmation, Response};
 use crate::saml::names::{BEARER, SUCCESS, excerpt, trimmed};
 use crate::saml::signature::{self, SignatureError};
 
 pub(super) const VERSION: &str = "2.0";
+
+/// Where Entra ID and AD FS say how somebody proved who they are, one value for each way.
+const AUTHENTICATION_METHODS: &str = "http://schemas.microsoft.com/claims/authnmethodsreferences";
 
 /// The request a reply has to answer.
 #[derive(Debug, Clone, Copy)]
@@ -181,7 +184,7 @@ impl Judge<'_> {
         let subject = assertion.subject.as_ref().ok_or(SamlError::SubjectMissing)?;
         self.confirmed(&subject.confirmations)?;
         self.conditions(assertion.conditions.as_ref().ok_or(SamlError::ConditionsMissing)?)?;
-        let authentication = self.authentication(&assertion.authn_statements)?;
+        let authentication = self.authentication(&assertion.authn_statements, &assertion.attributes)?;
 
         if subject.encrypted {
             return Err(SamlError::NameIdEncrypted);
@@ -191,6 +194,9 @@ impl Judge<'_> {
         let text = |of: Option<&str>| of.map(str::to_owned);
         Ok(VerifiedReply {
             identity: VerifiedIdentity {
+                asserted: text(name_id.map(|name| name.value)).filter(|asserted| *asserted != person.subject),
+                // The catalog knows; whoever begins the session asks it.
+                link: None,
                 subject: SubjectId { connector: self.settings.connector.clone(), value: person.subject },
                 qualifiers: NameIdQualifiers {
                     format: text(name_id.and_then(|name| name.format)),
@@ -332,7 +338,11 @@ impl Judge<'_> {
         }
     }
 
-    fn authentication(&self, statements: &[AuthnStatement<'_>]) -> Result<Authentication, SamlError> {
+    fn authentication(
+        &self,
+        statements: &[AuthnStatement<'_>],
+        attributes: &[Attribute<'_>],
+    ) -> Result<Authentication, SamlError> {
         let latest = statements.iter().max_by_key(|statement| statement.instant);
         let statement = latest.ok_or(SamlError::AuthnStatementMissing)?;
         if let Some(late) = statements.iter().map(|s| s.instant).find(|instant| self.ahead(*instant)) {
@@ -358,12 +368,25 @@ impl Judge<'_> {
         {
             return Err(SamlError::AuthnContext { found: statement.context_class.map(excerpt) });
         }
-        Ok(Authentication {
-            instant: statement.instant,
+        let authentication = Authentication {
+            instant: Some(statement.instant),
             context_class: statement.context_class.map(str::to_owned),
+            methods: attributes
+                .iter()
+                .filter(|attribute| attribute.name == AUTHENTICATION_METHODS)
+                .flat_map(|attribute| attribute.values.iter().map(|value| (*value).to_owned()))
+                .collect(),
             session_index: statement.session_index.map(str::to_owned),
             session_not_on_or_after: ends,
-        })
+        };
+        // What was asked for this time must have been done, whatever the provider makes of our wishes.
+        if let Expected::For(attempt) = self.expected
+            && let Some(demand) = &attempt.demand
+            && let Some(unmet) = demand.unmet(&authentication, self.now, self.skew())
+        {
+            return Err(SamlError::Unmet(unmet));
+        }
+        Ok(authentication)
     }
 
     fn skew(&self) -> SignedDuration {

@@ -24,7 +24,7 @@ use url::Url;
 
 use super::SignIn;
 use crate::catalog::{AttributeMap, ClockSkew, RequestedAuthnContext, SamlConnector};
-use crate::identity::{ConnectorId, VerifiedIdentity};
+use crate::identity::{ConnectorId, Demand, VerifiedIdentity};
 use crate::saml::gate::{Limits, Sha1};
 use crate::saml::metadata::IdpMetadata;
 
@@ -125,6 +125,8 @@ pub struct Attempt {
     pub sent_at: Timestamp,
     /// Whether the provider was told to ask the person again.
     pub force_authn: bool,
+    /// What is asked of how the person is recognised this time.
+    pub demand: Option<Demand>,
 }
 
 /// Somebody was sent away and has not come back.

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::{Attempt, Settings};
+use crate::catalog::AuthnComparison;
+use crate::identity::Demand;
 use crate::saml::key::KeyError;
 use crate::saml::names::{BINDING_POST, date_time};
 use crate::saml::redirect::{self, Carries, MAX_RELAY_STATE};
@@ -38,6 +40,7 @@ pub enum StartError {
 pub fn start(
     settings: &Settings,
     relay_state: &str,
+    demand: Option<&Demand>,
     signer: Option<&dyn Signer>,
     rng: &dyn Rng,
     now: Timestamp,
@@ -45,7 +48,9 @@ pub fn start(
     if relay_state.len() > MAX_RELAY_STATE {
         return Err(StartError::RelayState(relay_state.len()));
     }
-    let attempt = Attempt { request_id: rng.xml_id(), sent_at: now, force_authn: settings.force_authn };
+    // SAML has no way to say how recent will do, so whoever asks for recent asks for now.
+    let force_authn = settings.force_authn || demand.is_some_and(|demand| demand.max_age.is_some());
+    let attempt = Attempt { request_id: rng.xml_id(), sent_at: now, force_authn, demand: demand.cloned() };
     let xml = request(settings, &attempt).write()?;
     let query = match signer {
         None => redirect::query(Carries::Request, xml.as_str(), Some(relay_state)),
@@ -73,13 +78,15 @@ fn request(settings: &Settings, attempt: &Attempt) -> Element {
         let policy = Element::new(SAMLP, "NameIDPolicy").attr("AllowCreate", "true").attr("Format", format.as_str());
         request = request.child(policy);
     }
-    if let Some(context) = &settings.authn_context {
-        let classes =
-            context.classes.iter().map(|class| Element::new(SAML, "AuthnContextClassRef").text(class.as_str()));
-        let requested = Element::new(SAMLP, "RequestedAuthnContext")
-            .attr("Comparison", context.comparison.as_str())
-            .children(classes);
-        request = request.child(requested);
+    let contexts = |comparison: AuthnComparison, classes: &[String]| {
+        let classes = classes.iter().map(|class| Element::new(SAML, "AuthnContextClassRef").text(class.as_str()));
+        Element::new(SAMLP, "RequestedAuthnContext").attr("Comparison", comparison.as_str()).children(classes)
+    };
+    match (&attempt.demand, &settings.authn_context) {
+        (Some(demand), _) if !demand.contexts.is_empty() => {
+            request.child(contexts(AuthnComparison::Exact, &demand.contexts))
+        }
+        (_, Some(always)) => request.child(contexts(always.comparison, &always.classes)),
+        _ => request,
     }
-    request
 }

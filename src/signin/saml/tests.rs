@@ -37,7 +37,7 @@ fn sent(started: &Started) -> String {
 #[test]
 fn a_request_says_as_little_as_possible() {
     let settings = settings("https://idp.example/sso?idpid=7#x");
-    let started = start(&settings, "handle", None, &SeededRng::new(1), now()).unwrap();
+    let started = start(&settings, "handle", None, None, &SeededRng::new(1), now()).unwrap();
     assert!(started.redirect.as_str().starts_with("https://idp.example/sso?idpid=7&SAMLRequest="));
     assert!(started.redirect.as_str().ends_with("&RelayState=handle"));
     let xml = sent(&started);
@@ -60,7 +60,7 @@ fn a_request_says_what_the_connector_asks_for() {
     settings.name_id_format = Some("urn:f".to_owned());
     settings.authn_context =
         Some(RequestedAuthnContext { classes: vec!["urn:mfa".to_owned()], comparison: AuthnComparison::Exact });
-    let started = start(&settings, "", None, &SeededRng::new(1), now()).unwrap();
+    let started = start(&settings, "", None, None, &SeededRng::new(1), now()).unwrap();
     let xml = sent(&started);
     assert!(started.attempt.force_authn && xml.contains(" ForceAuthn=\"true\""));
     assert!(xml.contains("Format=\"urn:f\"") && xml.contains("Comparison=\"exact\"") && xml.contains("urn:mfa"));
@@ -70,7 +70,7 @@ fn a_request_says_what_the_connector_asks_for() {
 fn a_signed_request_verifies_with_our_certificate() {
     let rng = SeededRng::new(1);
     let key = key::SigningKey::generate("2048".parse().unwrap(), "broker", now(), &rng).unwrap();
-    let started = start(&settings("https://idp.example/sso"), "handle", Some(&key), &rng, now()).unwrap();
+    let started = start(&settings("https://idp.example/sso"), "handle", None, Some(&key), &rng, now()).unwrap();
     let certificate = crate::saml::certificate::SigningCertificate::from_der(key.certificate_der()).unwrap();
     let query = started.redirect.query().unwrap();
     redirect::verify(Carries::Request, query, &[certificate], Sha1::Refused).unwrap();
@@ -78,7 +78,7 @@ fn a_signed_request_verifies_with_our_certificate() {
 
 #[test]
 fn a_handle_that_providers_would_cut_is_refused() {
-    let started = start(&settings("https://idp.example/"), &"x".repeat(81), None, &SeededRng::new(1), now());
+    let started = start(&settings("https://idp.example/"), &"x".repeat(81), None, None, &SeededRng::new(1), now());
     assert!(matches!(started, Err(StartError::RelayState(81))));
 }
 
@@ -165,7 +165,7 @@ proptest::proptest! {
     #[test]
     fn no_evidence_makes_the_judgement_panic(bytes: Vec<u8>) {
         use base64::Engine;
-        let attempt = Attempt { request_id: "_1".to_owned(), sent_at: now(), force_authn: true };
+        let attempt = Attempt { request_id: "_1".to_owned(), sent_at: now(), force_authn: true, demand: None };
         let settings = settings("https://idp.example/sso");
         for evidence in [bytes.clone(), base64::engine::general_purpose::STANDARD.encode(&bytes).into_bytes()] {
             let judged = SignIn::resume(attempt.clone()).judge(&evidence, &settings, now());

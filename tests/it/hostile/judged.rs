@@ -45,7 +45,7 @@ fn settings() -> Settings {
 }
 
 fn attempt() -> Attempt {
-    Attempt { request_id: REQUEST.to_owned(), sent_at: now(), force_authn: false }
+    Attempt { request_id: REQUEST.to_owned(), sent_at: now(), force_authn: false, demand: None }
 }
 
 fn judge(form: &str, settings: &Settings) -> Result<VerifiedReply, SamlError> {
