@@ -10,3 +10,35 @@ pub mod saml;
 pub struct SignIn<Step> {
     step: Step,
 }
+
+/// Somebody was sent away and has not come back.
+#[derive(Debug)]
+pub struct AwaitingReply<Attempt> {
+    attempt: Attempt,
+}
+
+/// Somebody came back with a reply that was believed.
+#[derive(Debug)]
+pub struct Verified<Reply> {
+    reply: Reply,
+}
+
+impl<Attempt> SignIn<AwaitingReply<Attempt>> {
+    /// Takes up an attempt that the store has just handed out.
+    #[must_use]
+    pub fn resume(attempt: Attempt) -> Self {
+        Self { step: AwaitingReply { attempt } }
+    }
+}
+
+impl<Reply> SignIn<Verified<Reply>> {
+    #[must_use]
+    pub fn reply(&self) -> &Reply {
+        &self.step.reply
+    }
+
+    #[must_use]
+    pub fn into_reply(self) -> Reply {
+        self.step.reply
+    }
+}

@@ -22,7 +22,7 @@ use openssl::pkey::{PKey, Private};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::SignIn;
+use super::{AwaitingReply, SignIn, Verified};
 use crate::catalog::{AttributeMap, ClockSkew, RequestedAuthnContext, SamlConnector};
 use crate::identity::{ConnectorId, Demand, VerifiedIdentity};
 use crate::saml::gate::{Limits, Sha1};
@@ -129,18 +129,6 @@ pub struct Attempt {
     pub demand: Option<Demand>,
 }
 
-/// Somebody was sent away and has not come back.
-#[derive(Debug)]
-pub struct AwaitingReply {
-    attempt: Attempt,
-}
-
-/// Somebody came back with a reply that was believed.
-#[derive(Debug)]
-pub struct Verified {
-    reply: VerifiedReply,
-}
-
 /// A reply that was believed. It signs nobody in until the caller has recorded it as used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedReply {
@@ -152,32 +140,19 @@ pub struct VerifiedReply {
     pub replay_until: Timestamp,
 }
 
-impl SignIn<AwaitingReply> {
-    /// Takes up an attempt that the store has just handed out.
-    #[must_use]
-    pub fn resume(attempt: Attempt) -> Self {
-        Self { step: AwaitingReply { attempt } }
-    }
-
+impl SignIn<AwaitingReply<Attempt>> {
     /// Judges the reply: the value of the form field `SAMLResponse`. Consumes the attempt: pass or fail, no second reply
     /// can be tried for it.
     ///
     /// # Errors
     /// [`SamlError`], the true cause for the audit log.
-    pub fn judge(self, evidence: &[u8], settings: &Settings, now: Timestamp) -> Result<SignIn<Verified>, SamlError> {
+    pub fn judge(
+        self,
+        evidence: &[u8],
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Result<SignIn<Verified<VerifiedReply>>, SamlError> {
         let reply = judge::judge(evidence, judge::Expected::For(&self.step.attempt), settings, now)?;
         Ok(SignIn { step: Verified { reply } })
-    }
-}
-
-impl SignIn<Verified> {
-    #[must_use]
-    pub fn reply(&self) -> &VerifiedReply {
-        &self.step.reply
-    }
-
-    #[must_use]
-    pub fn into_reply(self) -> VerifiedReply {
-        self.step.reply
     }
 }
