@@ -3,6 +3,7 @@
 //! A sign-in is a value that is used up step by step: [`SignIn<AwaitingReply>`](SignIn) is made from the attempt the
 //! store hands out once, and judging a reply consumes it. What comes out is either an identity or the reason for none.
 
+pub mod oidc;
 pub mod saml;
 
 /// One sign-in at one of its steps.

@@ -1,0 +1,112 @@
+//! What the browser brings back from the OpenID provider.
+
+use std::fmt;
+
+use secrecy::SecretString;
+use url::form_urlencoded;
+
+use super::{OidcError, Settings};
+use crate::saml::names::excerpt;
+use crate::sys::Token;
+
+/// The most that an answer may hold, in bytes of query or form.
+const MAX_BYTES: usize = 16 * 1024;
+/// The longest code, in bytes. Entra ID's have about 1,500.
+const MAX_CODE: usize = 8 * 1024;
+
+/// An answer of the authorization endpoint: by redirect the query, by `form_post` the body. It is nobody's yet, and
+/// everything in it may be made up.
+pub struct Callback {
+    state: Token,
+    issuer: Option<String>,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Code(SecretString),
+    Refused { error: String, description: Option<String> },
+}
+
+impl fmt::Debug for Callback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callback").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+impl Callback {
+    /// Reads the parameters, `application/x-www-form-urlencoded` as they came. Each may stand there once: of two, one
+    /// reader takes the first and another the last. Those nobody asked for (`session_state`, `hd`) are ignored.
+    ///
+    /// Spec: OpenID Connect Core 1.0, sections 3.1.2.5 and 3.1.2.6; RFC 9207.
+    ///
+    /// # Errors
+    /// [`OidcError`]; then it is not known whose answer this is.
+    pub fn read(parameters: &str) -> Result<Self, OidcError> {
+        if parameters.len() > MAX_BYTES {
+            return Err(OidcError::CallbackTooLarge { size: parameters.len(), limit: MAX_BYTES });
+        }
+        let mut seen: Vec<(String, String)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(parameters.as_bytes()) {
+            if seen.iter().any(|(earlier, _)| *earlier == name) {
+                return Err(OidcError::CallbackRepeated(excerpt(&name)));
+            }
+            seen.push((name.into_owned(), value.into_owned()));
+        }
+        let mut take = |name: &str| {
+            let at = seen.iter().position(|(known, _)| known == name)?;
+            Some(seen.swap_remove(at).1)
+        };
+        let state = take("state").as_deref().and_then(Token::parse).ok_or(OidcError::State)?;
+        for other in ["id_token", "access_token", "response"] {
+            if take(other).is_some() {
+                return Err(OidcError::CallbackToken(other));
+            }
+        }
+        let outcome = match (take("code"), take("error")) {
+            (Some(_), Some(_)) => return Err(OidcError::CallbackBoth),
+            (None, None) => return Err(OidcError::CallbackEmpty),
+            (Some(code), None) => {
+                // RFC 6749, appendix A.11: visible ASCII and spaces.
+                if code.is_empty() || code.len() > MAX_CODE || !code.bytes().all(|b| (0x20..=0x7e).contains(&b)) {
+                    return Err(OidcError::Code(code.len()));
+                }
+                Outcome::Code(SecretString::from(code))
+            }
+            (None, Some(error)) => Outcome::Refused {
+                error: excerpt(&error),
+                description: take("error_description").map(|text| excerpt(&text)).filter(|text| !text.is_empty()),
+            },
+        };
+        Ok(Self { state, issuer: take("iss"), outcome })
+    }
+
+    /// Names the attempt this claims to answer.
+    #[must_use]
+    pub fn state(&self) -> &Token {
+        &self.state
+    }
+
+    /// The code, if this is from the connector's own provider and is not an error.
+    ///
+    /// Who has several providers must know which one answers before any code leaves the house: a rogue one would
+    /// otherwise have the code of an honest one sent to itself (mix-up). An error is checked as well, or it could be
+    /// made to look like the other's.
+    ///
+    /// # Errors
+    /// [`OidcError::IssuerParameter`], [`OidcError::IssuerParameterMissing`] where the provider promises to name itself,
+    /// and [`OidcError::Provider`].
+    pub fn code(self, settings: &Settings) -> Result<SecretString, OidcError> {
+        let expected = settings.provider.issuer.as_str();
+        match self.issuer.as_deref() {
+            Some(found) if found != expected => {
+                return Err(OidcError::IssuerParameter { found: excerpt(found), expected: expected.to_owned() });
+            }
+            None if settings.provider.iss_parameter => return Err(OidcError::IssuerParameterMissing),
+            _ => {}
+        }
+        match self.outcome {
+            Outcome::Code(code) => Ok(code),
+            Outcome::Refused { error, description } => Err(OidcError::Provider { error, description }),
+        }
+    }
+}

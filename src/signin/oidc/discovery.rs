@@ -1,0 +1,212 @@
+//! What a provider says about itself.
+
+use serde_json::Value;
+use url::{Host, Url};
+
+use super::json::{self, JsonError, Object};
+use crate::catalog::{ClientAuth, Issuer};
+use crate::saml::names::excerpt;
+
+/// A provider's metadata: where it is and what it offers. Links to logos, policies and documentation are not kept, so
+/// nothing can ever fetch them.
+///
+/// Spec: OpenID Connect Discovery 1.0, section 3; RFC 9207; OpenID Connect RP-Initiated Logout 1.0 and Back-Channel
+/// Logout 1.0, section 2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderMetadata {
+    pub issuer: Issuer,
+    pub authorization_endpoint: Url,
+    pub token_endpoint: Url,
+    pub jwks_uri: Url,
+    pub userinfo_endpoint: Option<Url>,
+    pub end_session_endpoint: Option<Url>,
+    /// How clients may prove who they are, as the provider lists it; nothing when it does not.
+    pub token_auth_methods: Option<Vec<String>>,
+    /// Every answer will name the issuer, so one that does not is not from there.
+    pub iss_parameter: bool,
+    pub backchannel_logout: bool,
+    /// The PKCE methods it mentions. S256 is sent whatever stands here: Entra ID mentions none and does it all the same.
+    pub code_challenge_methods: Vec<String>,
+    /// The algorithms it may sign ID tokens with, as it lists them.
+    pub signing_algorithms: Vec<String>,
+}
+
+/// Why a discovery document cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoveryError {
+    #[error("the discovery document cannot be read")]
+    Json(#[source] JsonError),
+    #[error("the discovery document's {0:?} is missing")]
+    Missing(&'static str),
+    #[error("the discovery document's {0:?} is not what it should be")]
+    Shape(&'static str),
+    #[error("the provider calls itself {found:?}, the catalog says {expected:?}{}", hint(.found, .expected))]
+    Issuer { found: String, expected: String },
+    #[error(
+        "the provider calls itself {0:?}, a name that stands for many tenants; write the issuer of your own tenant, \
+         with its id, in the catalog"
+    )]
+    ManyTenants(String),
+    #[error(
+        "the discovery document's {member:?} is {found:?}; it has to be an https URL without user name and fragment, \
+         and may name this machine only if the issuer does"
+    )]
+    Endpoint { member: &'static str, found: String },
+}
+
+fn hint(found: &str, expected: &str) -> &'static str {
+    if found.trim_end_matches('/') == expected.trim_end_matches('/') {
+        "; they differ in the slash at the end, which counts"
+    } else {
+        ""
+    }
+}
+
+impl DiscoveryError {
+    /// A stable short name for audit events and tests.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Json(e) => e.code(),
+            Self::Missing(_) => "discovery-member-missing",
+            Self::Shape(_) => "discovery-member-malformed",
+            Self::Issuer { .. } => "discovery-issuer-wrong",
+            Self::ManyTenants(_) => "discovery-many-tenants",
+            Self::Endpoint { .. } => "discovery-endpoint-refused",
+        }
+    }
+}
+
+/// Where a provider describes itself. One slash at the end of the issuer is left out here, and only here.
+#[must_use]
+pub fn discovery_url(issuer: &Issuer) -> Url {
+    let base = issuer.as_str();
+    let base = base.strip_suffix('/').unwrap_or(base);
+    Url::parse(&format!("{base}/.well-known/openid-configuration")).unwrap_or_else(|_| issuer.url())
+}
+
+impl ProviderMetadata {
+    /// The largest discovery document that is read, in bytes.
+    pub const MAX_BYTES: usize = 256 * 1024;
+
+    /// Reads the document that [`discovery_url`] names.
+    ///
+    /// The issuer in it has to be the one in the catalog, byte for byte: that is what keeps one provider from speaking
+    /// for another.
+    ///
+    /// # Errors
+    /// [`DiscoveryError`]
+    pub fn read(discovery: &[u8], issuer: &Issuer) -> Result<Self, DiscoveryError> {
+        let document = json::object(discovery, Self::MAX_BYTES).map_err(DiscoveryError::Json)?;
+        let read = Reader { document: &document, loopback: is_loopback(&issuer.url()) };
+        let found = read.text("issuer")?.ok_or(DiscoveryError::Missing("issuer"))?;
+        if found != issuer.as_str() {
+            return Err(if found.contains('{') {
+                DiscoveryError::ManyTenants(excerpt(found))
+            } else {
+                DiscoveryError::Issuer { found: excerpt(found), expected: issuer.to_string() }
+            });
+        }
+        Ok(Self {
+            issuer: issuer.clone(),
+            authorization_endpoint: read.required("authorization_endpoint")?,
+            token_endpoint: read.required("token_endpoint")?,
+            jwks_uri: read.required("jwks_uri")?,
+            userinfo_endpoint: read.endpoint("userinfo_endpoint")?,
+            end_session_endpoint: read.endpoint("end_session_endpoint")?,
+            token_auth_methods: read.list("token_endpoint_auth_methods_supported")?,
+            iss_parameter: read.flag("authorization_response_iss_parameter_supported")?,
+            backchannel_logout: read.flag("backchannel_logout_supported")?,
+            code_challenge_methods: read.list("code_challenge_methods_supported")?.unwrap_or_default(),
+            signing_algorithms: read.list("id_token_signing_alg_values_supported")?.unwrap_or_default(),
+        })
+    }
+
+    /// How we prove who we are: as the catalog says, else without a secret where we have none, else the first of basic
+    /// and post that the provider offers. A provider that lists nothing takes basic.
+    ///
+    /// # Errors
+    /// [`NoClientAuth`] when the secret fits nothing that is offered.
+    pub fn client_auth(&self, configured: Option<ClientAuth>, has_secret: bool) -> Result<ClientAuth, NoClientAuth> {
+        if let Some(configured) = configured {
+            return Ok(configured);
+        }
+        if !has_secret {
+            return Ok(ClientAuth::None);
+        }
+        let Some(offered) = &self.token_auth_methods else { return Ok(ClientAuth::Basic) };
+        let ours = [ClientAuth::Basic, ClientAuth::Post];
+        ours.into_iter().find(|auth| offered.iter().any(|method| method == auth.as_str())).ok_or_else(|| {
+            NoClientAuth(offered.iter().take(10).map(|method| excerpt(method)).collect::<Vec<_>>().join(", "))
+        })
+    }
+}
+
+/// A client secret is of no use with this provider.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the provider takes client secrets neither by basic nor by post, only {0}; set `client_auth`")]
+pub struct NoClientAuth(String);
+
+/// Whether a URL names this very machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+struct Reader<'a> {
+    document: &'a Object,
+    /// Whether the issuer is on this machine.
+    loopback: bool,
+}
+
+impl Reader<'_> {
+    fn text(&self, member: &'static str) -> Result<Option<&str>, DiscoveryError> {
+        match self.document.get(member) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(DiscoveryError::Shape(member)),
+        }
+    }
+
+    fn flag(&self, member: &'static str) -> Result<bool, DiscoveryError> {
+        match self.document.get(member) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(DiscoveryError::Shape(member)),
+        }
+    }
+
+    fn list(&self, member: &'static str) -> Result<Option<Vec<String>>, DiscoveryError> {
+        match self.document.get(member) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Array(items)) => {
+                let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
+                texts.collect::<Option<_>>().map(Some).ok_or(DiscoveryError::Shape(member))
+            }
+            Some(_) => Err(DiscoveryError::Shape(member)),
+        }
+    }
+
+    fn required(&self, member: &'static str) -> Result<Url, DiscoveryError> {
+        self.endpoint(member)?.ok_or(DiscoveryError::Missing(member))
+    }
+
+    fn endpoint(&self, member: &'static str) -> Result<Option<Url>, DiscoveryError> {
+        let Some(text) = self.text(member)? else { return Ok(None) };
+        let refused = || DiscoveryError::Endpoint { member, found: excerpt(text) };
+        let url = Url::parse(text).map_err(|_| refused())?;
+        let here = is_loopback(&url);
+        // From outside, a name of this machine would lead to services that trust whoever calls from here.
+        let allowed = match (url.scheme(), here) {
+            ("https", false) => true,
+            ("https" | "http", true) => self.loopback,
+            _ => false,
+        };
+        let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+        if allowed && plain && url.has_host() { Ok(Some(url)) } else { Err(refused()) }
+    }
+}

@@ -1,0 +1,146 @@
+//! Signing out at the provider, and being told by it that somebody has.
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use url::Url;
+
+use super::judge::{Claims, usable_session};
+use super::jws::{self, JwsError, Purpose};
+use super::{OidcError, Settings};
+
+/// The event a logout token reports. Spec: OpenID Connect Back-Channel Logout 1.0, section 2.4.
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+/// The longest logout token, in bytes.
+const MAX_BYTES: usize = 64 * 1024;
+/// The longest `jti`, in bytes.
+const MAX_JTI: usize = 512;
+
+/// Where to send a browser to be signed out at the provider too; nowhere if the provider has no such place.
+///
+/// `id_token_hint` is the ID token of the session that ends, also when it has long expired. `state` comes back with the
+/// browser.
+///
+/// Spec: OpenID Connect RP-Initiated Logout 1.0, section 2.
+#[must_use]
+pub fn end_session_url(
+    settings: &Settings,
+    id_token_hint: Option<&SecretString>,
+    post_logout_redirect_uri: &Url,
+    state: &str,
+) -> Option<Url> {
+    let mut url = settings.provider.end_session_endpoint.clone()?;
+    let mut query = url.query_pairs_mut();
+    if let Some(hint) = id_token_hint {
+        query.append_pair("id_token_hint", hint.expose_secret());
+    }
+    query
+        .append_pair("client_id", &settings.client_id)
+        .append_pair("post_logout_redirect_uri", post_logout_redirect_uri.as_str())
+        .append_pair("state", state);
+    drop(query);
+    Some(url)
+}
+
+/// A provider says that somebody has signed out. It ends no session until the caller has recorded it as used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogoutToken {
+    pub issuer: String,
+    /// With [`issuer`](Self::issuer), the key of this token among those used.
+    pub jti: String,
+    /// Whose sessions end: all of this `sub`, or of them only the one with this `sid`. At least one is there.
+    pub sub: Option<String>,
+    pub sid: Option<String>,
+    /// Until when the token must be remembered as used; later it is refused for its age.
+    pub replay_until: Timestamp,
+}
+
+/// Why a logout token was not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum LogoutTokenError {
+    #[error("the logout token has {0} bytes; {MAX_BYTES} are the most")]
+    TooLarge(usize),
+    #[error("the logout token was not believed")]
+    Token(#[source] JwsError),
+    #[error("the logout token says something wrong")]
+    Claims(#[source] OidcError),
+    #[error("the token reports no logout")]
+    Event,
+    #[error("the token has a nonce, so it is an ID token and no logout token")]
+    Nonce,
+    #[error("the logout token names neither a person nor a session")]
+    Nobody,
+    #[error("the logout token's `sid` is empty, too long or has control characters")]
+    Session,
+    #[error("the logout token has no usable `jti`, so it could not be told from a copy")]
+    Id,
+}
+
+impl LogoutTokenError {
+    /// A stable short name for audit events and tests.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "token-too-large",
+            Self::Token(e) => e.code(),
+            Self::Claims(e) => e.code(),
+            Self::Event => "logout-event-missing",
+            Self::Nonce => "logout-nonce-present",
+            Self::Nobody => "logout-names-nobody",
+            Self::Session => "logout-session-unusable",
+            Self::Id => "logout-id-missing",
+        }
+    }
+
+    /// Whether the provider may have a new key that we have not seen.
+    #[must_use]
+    pub const fn is_unknown_key(&self) -> bool {
+        matches!(self, Self::Token(e) if e.is_unknown_key())
+    }
+}
+
+/// Judges a logout token: the value of the form field `logout_token`.
+///
+/// It is not consumed by anything, so a token with an [unknown key](LogoutTokenError::is_unknown_key) may be judged once
+/// more with newer keys.
+///
+/// Spec: OpenID Connect Back-Channel Logout 1.0, section 2.6.
+///
+/// # Errors
+/// [`LogoutTokenError`], the true cause for the audit log.
+pub fn judge_logout_token(token: &str, settings: &Settings, now: Timestamp) -> Result<LogoutToken, LogoutTokenError> {
+    if token.len() > MAX_BYTES {
+        return Err(LogoutTokenError::TooLarge(token.len()));
+    }
+    let verified = jws::verify(token, Purpose::Logout, settings).map_err(LogoutTokenError::Token)?;
+    let claims = Claims { claims: &verified.claims, settings, now };
+    let wrong = LogoutTokenError::Claims;
+    claims.issuer().map_err(wrong)?;
+    claims.audience().map_err(wrong)?;
+    let issued = claims.lifetime().map_err(wrong)?;
+    let event = verified.claims.get("events").and_then(Value::as_object).and_then(|events| events.get(EVENT));
+    if !event.is_some_and(Value::is_object) {
+        return Err(LogoutTokenError::Event);
+    }
+    // Forbidden, so that an ID token never passes for a logout token nor the other way round.
+    if verified.claims.contains_key("nonce") {
+        return Err(LogoutTokenError::Nonce);
+    }
+    let sub = claims.subject().map_err(wrong)?;
+    let sid = claims.text("sid").map_err(wrong)?;
+    if sid.is_some_and(|sid| !usable_session(sid)) {
+        return Err(LogoutTokenError::Session);
+    }
+    if sub.is_none() && sid.is_none() {
+        return Err(LogoutTokenError::Nobody);
+    }
+    let jti = claims.text("jti").map_err(wrong)?;
+    let jti = jti.filter(|jti| (1..=MAX_JTI).contains(&jti.len())).ok_or(LogoutTokenError::Id)?;
+    Ok(LogoutToken {
+        issuer: settings.provider.issuer.to_string(),
+        jti: jti.to_owned(),
+        sub: sub.map(str::to_owned),
+        sid: sid.map(str::to_owned),
+        replay_until: claims.replay_until(issued),
+    })
+}
