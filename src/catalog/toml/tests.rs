@@ -341,7 +341,7 @@ fn the_examples_of_the_reference_are_a_catalog() {
     let blocks = reference.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let text: String = blocks.chain(["[[role]]\naccount = \"111122223333\"\nname = \"ReadOnly\"\n"]).collect();
     let catalog = read(&text).unwrap_or_else(|mistakes| panic!("{mistakes}")).catalog;
-    assert_eq!((catalog.connectors().len(), catalog.roles().len(), catalog.rules().len()), (1, 2, 3));
+    assert_eq!((catalog.connectors().len(), catalog.roles().len(), catalog.rules().len()), (2, 2, 3));
     for key in CONNECTOR_KEYS {
         assert!(reference.contains(&format!("| `{key}` |")), "{key} is not in the reference");
     }
@@ -368,6 +368,27 @@ const CONNECTOR_KEYS: &[&str] = &[
     "authn_comparison",
     "session_idle",
     "session_absolute",
+    "email_domains",
+    "default",
+    "logout_issuer",
+    "issuer",
+    "client_id",
+    "client_secret_file",
+    "client_secret",
+    "client_secret_sealed",
+    "client_auth",
+    "scopes",
+    "signing_algorithms",
+    "userinfo",
+    "prefer",
+    "trust_email",
+    "groups_limit",
+    "acr_values",
+    "prompt",
+    "max_age",
+    "login_hint",
+    "response_mode",
+    "private_addresses",
 ];
 
 const OIDC: &str = r#"
