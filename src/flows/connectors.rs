@@ -337,8 +337,9 @@ impl Connectors {
         let written = SpMetadata {
             entity_id: &self.sp_entity_id(connector, saml),
             acs_url: &self.address(connector, "acs"),
-            slo_url: None,
-            signing_certificate: saml.sign_requests.then(|| self.key.certificate_base64()),
+            slo_url: &self.address(connector, "slo"),
+            signing_certificate: self.key.certificate_base64(),
+            requests_signed: saml.sign_requests,
             encryption_certificate: saml.encrypt_assertions.then(|| self.key.certificate_base64()),
             want_assertions_signed: true,
             name_id_format: saml.name_id_format.as_deref(),

@@ -315,9 +315,12 @@ fn browser_address(text: &str) -> Option<Url> {
 pub struct SpMetadata<'a> {
     pub entity_id: &'a str,
     pub acs_url: &'a str,
-    pub slo_url: Option<&'a str>,
-    /// DER in base64. With it requests are announced as signed.
-    pub signing_certificate: Option<&'a str>,
+    /// Where logout messages go, by either binding.
+    pub slo_url: &'a str,
+    /// DER in base64. Always there: logout messages are signed whatever else is.
+    pub signing_certificate: &'a str,
+    /// Whether authentication requests are signed too; some providers then refuse others.
+    pub requests_signed: bool,
     /// DER in base64. Its presence switches encryption on at many providers, so it is a choice per connector.
     pub encryption_certificate: Option<&'a str>,
     pub want_assertions_signed: bool,
@@ -332,22 +335,18 @@ impl SpMetadata<'_> {
     pub fn write(&self) -> Result<String, WriteError> {
         let element = |name| Element::new(WRITE_MD, name);
         let mut sp = element("SPSSODescriptor")
-            .attr("AuthnRequestsSigned", self.signing_certificate.is_some().to_string())
+            .attr("AuthnRequestsSigned", self.requests_signed.to_string())
             .attr("WantAssertionsSigned", self.want_assertions_signed.to_string())
-            .attr("protocolSupportEnumeration", SAMLP);
-        if let Some(certificate) = self.signing_certificate {
-            sp = sp.child(key_descriptor("signing", certificate));
-        }
+            .attr("protocolSupportEnumeration", SAMLP)
+            .child(key_descriptor("signing", self.signing_certificate));
         if let Some(certificate) = self.encryption_certificate {
             let methods = decrypt::SUPPORTED.map(|uri| element("EncryptionMethod").attr("Algorithm", uri));
             sp = sp.child(key_descriptor("encryption", certificate).children(methods));
         }
-        if let Some(url) = self.slo_url {
-            sp = sp.children(
-                [BINDING_REDIRECT, BINDING_POST]
-                    .map(|binding| element("SingleLogoutService").attr("Binding", binding).attr("Location", url)),
-            );
-        }
+        sp = sp.children(
+            [BINDING_REDIRECT, BINDING_POST]
+                .map(|binding| element("SingleLogoutService").attr("Binding", binding).attr("Location", self.slo_url)),
+        );
         if let Some(format) = self.name_id_format {
             sp = sp.child(element("NameIDFormat").text(format));
         }

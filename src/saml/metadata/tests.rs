@@ -143,8 +143,9 @@ fn our_own_metadata_says_what_was_chosen_and_escapes_it() {
     let full = SpMetadata {
         entity_id: "https://broker.example/saml/x?a=1&b=\"2\"",
         acs_url: "https://broker.example/saml/x/acs",
-        slo_url: Some("https://broker.example/saml/x/slo"),
-        signing_certificate: Some("AAAA"),
+        slo_url: "https://broker.example/saml/x/slo",
+        signing_certificate: "AAAA",
+        requests_signed: true,
         encryption_certificate: Some("BBBB"),
         want_assertions_signed: true,
         name_id_format: Some("urn:f"),
@@ -172,14 +173,11 @@ fn our_own_metadata_says_what_was_chosen_and_escapes_it() {
         ]
     );
 
-    let bare = SpMetadata {
-        slo_url: None,
-        signing_certificate: None,
-        encryption_certificate: None,
-        name_id_format: None,
-        ..full
-    };
-    assert!(!bare.write().unwrap().contains("KeyDescriptor"));
+    let bare = SpMetadata { requests_signed: false, encryption_certificate: None, name_id_format: None, ..full };
+    let bare = bare.write().unwrap();
+    assert!(bare.contains("AuthnRequestsSigned=\"false\"") && !bare.contains("NameIDFormat"), "{bare}");
+    // Requests are not signed, yet logout messages are: the key to check them with is there.
+    assert!(bare.contains("use=\"signing\"") && !bare.contains("use=\"encryption\""), "{bare}");
 }
 
 proptest::proptest! {
