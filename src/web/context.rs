@@ -16,6 +16,7 @@ use futures_util::FutureExt;
 use ipnet::IpNet;
 
 use super::problem::{Kind, Problem};
+use super::session::Cookies;
 use super::views;
 use crate::saml::names::excerpt;
 use crate::sys::Rng;
@@ -217,22 +218,31 @@ fn render(problem: &Problem, id: &str, page: bool, request: &HttpRequest) -> Htt
     }
     if problem.kind() == Kind::SignInRequired && *request.method() == Method::GET {
         let here = request.uri().path_and_query().map_or("/", |at| at.as_str());
-        let back: String = url::form_urlencoded::byte_serialize(here.as_bytes()).collect();
-        let target = if here == "/" { "/sign-in".to_owned() } else { format!("/sign-in?return_to={back}") };
         return HttpResponse::SeeOther()
-            .insert_header((header::LOCATION, target))
+            .insert_header((header::LOCATION, sign_in_and_return_to(here)))
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .finish();
     }
+    // A form that was posted after the session ended: nothing was done, and there is a way back to where it stood.
+    let posted = (problem.kind() == Kind::SignInRequired)
+        .then(|| request.app_data::<web::Data<Cookies>>()?.own_referer(request.headers()))
+        .flatten();
+    let (detail, links) = match posted {
+        Some(page) => (
+            "Your session has ended, so nothing was done. Sign in to be back on the page you were on, and do it once more.",
+            vec![views::Link { href: sign_in_and_return_to(page.as_str()), text: "Sign in and go back".to_owned() }],
+        ),
+        None => (problem.sentence(), links(problem.kind())),
+    };
     let view = views::ProblemPage {
         shell: views::Shell::default(),
         status: status.as_u16(),
         title: problem.kind().title().to_owned(),
-        detail: problem.sentence().to_owned(),
+        detail: detail.to_owned(),
         next_steps: Vec::new(),
         retry_after: problem.retry_after_secs().map(|seconds| views::counted(seconds as usize, "second", "seconds")),
         support_id: id.to_owned(),
-        links: links(problem.kind()),
+        links,
     };
     match view.render() {
         Ok(html) => response.content_type("text/html; charset=utf-8").body(html),
@@ -241,6 +251,15 @@ fn render(problem: &Problem, id: &str, page: bool, request: &HttpRequest) -> Htt
             response.content_type("application/problem+json").body(problem.document(id))
         }
     }
+}
+
+/// The sign-in page, and afterwards that page of ours.
+fn sign_in_and_return_to(page: &str) -> String {
+    if page == "/" {
+        return "/sign-in".to_owned();
+    }
+    let encoded: String = url::form_urlencoded::byte_serialize(page.as_bytes()).collect();
+    format!("/sign-in?return_to={encoded}")
 }
 
 /// The way on from a problem.
@@ -253,11 +272,17 @@ fn links(kind: Kind) -> Vec<views::Link> {
         | Kind::SignInUnsolicited
         | Kind::SignInOtherBrowser
         | Kind::SignInReplayed
-        | Kind::SignInNotReauthenticated
         | Kind::IdentityProviderError
         | Kind::IdentityProviderUnavailable
         | Kind::IdentityProviderSessionEnding
-        | Kind::ConnectorUnknown => vec![link("/sign-in", "Go to the sign-in page")],
+        | Kind::ConnectorUnknown => {
+            // The first may lead straight to the catalog's default connector; the second never does.
+            vec![link("/sign-in", "Sign in"), link("/sign-in?choose=1", "Use another way to sign in")]
+        }
+        // Whoever was signed in before still is.
+        Kind::SignInNotReauthenticated => {
+            vec![link("/", "Back to your roles"), link("/sign-in?choose=1", "Use another way to sign in")]
+        }
         _ => vec![link("/", "Back to your roles")],
     }
 }

@@ -1,11 +1,13 @@
 //! Routes, extractors, problems, pages.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 
 use self::problem::{Kind, Problem};
+use crate::catalog::{Connector, ConnectorKind};
 use crate::flows::Caller;
 use crate::flows::start_sign_in::Started;
 use crate::identity::ConnectorId;
@@ -40,6 +42,8 @@ enum To<'a> {
     Page(&'a LocalPath),
     /// Back to us with a verified reply.
     Finish(&'a ConnectorId, &'a Token),
+    /// Into a connector's sign-in.
+    Start(&'a StartAddress<'a>),
     IdentityProvider(&'a Started),
     Console(&'a ConsoleLogin),
 }
@@ -52,10 +56,45 @@ fn see_other(to: &To<'_>) -> HttpResponse {
         To::Finish(connector, ticket) => {
             Cow::Owned(format!("/saml/{connector}/finish?ticket={}", ticket.expose_secret()))
         }
+        To::Start(way) => Cow::Owned(way.to_string()),
         To::IdentityProvider(started) => Cow::Borrowed(started.location.as_str()),
         To::Console(login) => Cow::Borrowed(login.expose()),
     };
     HttpResponse::SeeOther().insert_header((header::LOCATION, location.as_ref())).finish()
+}
+
+/// Where signing in through a connector begins: `/saml/{id}/start` or `/oidc/{id}/start`.
+#[derive(Debug, Clone, Copy)]
+struct StartAddress<'a> {
+    connector: &'a Connector,
+    return_to: &'a LocalPath,
+    hint: Option<&'a str>,
+}
+
+impl<'a> StartAddress<'a> {
+    fn new(connector: &'a Connector, return_to: &'a LocalPath) -> Self {
+        Self { connector, return_to, hint: None }
+    }
+
+    /// Who they say they are, for providers that take it.
+    fn hint(self, hint: Option<&'a str>) -> Self {
+        Self { hint, ..self }
+    }
+}
+
+impl fmt::Display for StartAddress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.connector.kind {
+            ConnectorKind::Saml(_) => "saml",
+            ConnectorKind::Oidc(_) => "oidc",
+        };
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("return_to", self.return_to.as_str());
+        if let Some(hint) = self.hint {
+            query.append_pair("login_hint", hint);
+        }
+        write!(f, "/{protocol}/{}/start?{}", self.connector.id, query.finish())
+    }
 }
 
 /// Where a request came from.

@@ -126,7 +126,7 @@ pub async fn finish(
                 connector: name.unwrap_or_else(|| connector.to_string()),
                 action: format!("/saml/{connector}/finish"),
                 ticket: ticket.expose_secret().to_owned(),
-                cancel_href: "/sign-in".to_owned(),
+                cancel_href: "/sign-in?choose=1".to_owned(),
             });
             response.add_cookie(&cookies.browser(&asked)).map_err(super::internal)?;
             Ok(response)

@@ -2,7 +2,7 @@
 
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::dev::Payload;
-use actix_web::http::header::{HeaderMap, HeaderName, ORIGIN};
+use actix_web::http::header::{HeaderMap, HeaderName, ORIGIN, REFERER};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,7 +14,7 @@ use openssl::sign::Signer;
 use super::fields::{Fields, read_form};
 use super::problem::{Kind, Problem};
 use crate::flows::sessions::LiveSession;
-use crate::sys::{Rng, Token};
+use crate::sys::{LocalPath, Rng, Token};
 
 /// How cookies are named and marked; one per application.
 #[derive(Debug, Clone)]
@@ -113,6 +113,23 @@ impl Cookies {
             Some(origin) if origin != self.origin => refused(),
             _ => Ok(()),
         }
+    }
+
+    /// Whether a page of ours may have caused this request, rather than a typed address or another site.
+    #[must_use]
+    pub fn from_own_page(&self, headers: &HeaderMap) -> bool {
+        match headers.get("sec-fetch-site") {
+            Some(site) => site.as_bytes() == b"same-origin",
+            // Old browsers do not say, but name the page: our policy lets them do so on this site only.
+            None => self.own_referer(headers).is_some(),
+        }
+    }
+
+    /// The page of ours that the person was on, where the browser says so.
+    #[must_use]
+    pub fn own_referer(&self, headers: &HeaderMap) -> Option<LocalPath> {
+        let path = headers.get(REFERER)?.to_str().ok()?.strip_prefix(&self.origin)?;
+        LocalPath::parse(path)
     }
 }
 
@@ -226,6 +243,28 @@ mod tests {
         for junk in ["", "x", &value[1..], &value.replace(&value[40..44], "AAAA")] {
             assert!(!csrf_matches(&one, junk), "{junk}");
         }
+    }
+
+    #[test]
+    fn the_page_somebody_was_on_is_known_only_when_it_is_ours() {
+        let cookies = Cookies::new(&"https://rolegate.example".parse().unwrap());
+        let back = |referer: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(REFERER, HeaderValue::from_static(referer));
+            assert_eq!(cookies.from_own_page(&headers), cookies.own_referer(&headers).is_some());
+            cookies.own_referer(&headers).map(|path| path.to_string())
+        };
+        assert_eq!(back("https://rolegate.example/?q=a").as_deref(), Some("/?q=a"));
+        for other in
+            ["https://evil.example/", "https://rolegate.example.evil.example/", "https://rolegate.example:444/", "junk"]
+        {
+            assert_eq!(back(other), None, "{other}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(HeaderName::from_static("sec-fetch-site"), HeaderValue::from_static("cross-site"));
+        assert!(!cookies.from_own_page(&headers));
+        headers.insert(HeaderName::from_static("sec-fetch-site"), HeaderValue::from_static("same-origin"));
+        assert!(cookies.from_own_page(&headers));
     }
 
     #[test]

@@ -134,6 +134,10 @@ impl Browser {
             Some(_) if foreign => "cross-site",
             Some(_) => "same-site",
         };
+        if let Some(from) = from.filter(|from| from.origin() == url.origin()) {
+            // As under the referrer policy `same-origin`.
+            request = request.header("referer", from.as_str());
+        }
         request = request
             .header("sec-fetch-site", site)
             .header("sec-fetch-mode", "navigate")

@@ -29,6 +29,7 @@ mod sandbox;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod sandboxed;
 mod serve;
+mod sessions;
 mod sign_in;
 mod strangers;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]

@@ -136,8 +136,10 @@ impl LocalAws {
 
     /// Serves for one broker.
     pub async fn serve(&mut self, broker: &Url, clock: Arc<dyn Clock>) {
-        let config =
+        let mut config =
             SandboxConfig::for_broker(self.base.clone(), broker, World::larkspur(), clock, Arc::new(SystemRng));
+        // A broker may have several connectors to the one identity provider.
+        config.any_loopback_service_provider = true;
         let sandbox = tokio::task::spawn_blocking(move || Sandbox::build(config)).await.unwrap().unwrap();
         let wire = self.wire.clone();
         let server = HttpServer::new(move || {

@@ -18,7 +18,7 @@ pub use go::Go;
 pub use picker::{AccountGroup, DurationStep, NoRoles, Picker, RoleRow, duration_steps};
 pub use problem::ProblemPage;
 pub use shell::{Link, Notice, Person, RoleTitle, Shell, Tone};
-pub use sign_in::{ConfirmSignIn, ConnectorChoice, SignIn, SignedOut};
+pub use sign_in::{ConfirmSignIn, ConnectorChoice, EmailField, Onward, SignIn, SignedOut};
 pub use why::{Grant, Limit, Reason, Why};
 
 /// Renders a page.

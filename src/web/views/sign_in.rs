@@ -4,20 +4,44 @@ use askama::Template;
 
 use super::shell::{Notice, Shell, Tone};
 
-/// `GET /sign-in`: choose a connector. Links only; nothing is posted.
+/// `GET /sign-in`: choose a connector. Nothing is posted.
+///
+/// Form, where an address leads somewhere: `GET /sign-in` with `email`, `return_to` and `choose`.
 #[derive(Debug, Clone, Template)]
 #[template(path = "signin/sign_in.html")]
 pub struct SignIn {
     pub shell: Shell,
     /// The one used last first, the others by name. Empty while the catalog has no connector.
     pub connectors: Vec<ConnectorChoice>,
+    /// Where some connector is found by the domain of an address.
+    pub email: Option<EmailField>,
+    /// Where they go afterwards.
+    pub return_to: String,
+}
+
+/// The address somebody typed, and what is wrong with it; both may be empty.
+#[derive(Debug, Clone, Default)]
+pub struct EmailField {
+    pub value: String,
+    pub error: String,
+}
+
+/// On the way to another site: a page that leads on by itself, and has a link for browsers that do not follow.
+#[derive(Debug, Clone, Template)]
+#[template(path = "signin/onward.html")]
+pub struct Onward {
+    pub shell: Shell,
+    pub title: String,
+    pub lead: String,
+    pub href: String,
+    pub link: String,
 }
 
 /// One way in.
 #[derive(Debug, Clone)]
 pub struct ConnectorChoice {
     pub name: String,
-    /// `/saml/{id}/start?return_to=…`, encoded.
+    /// `/saml/{id}/start?return_to=…` or `/oidc/…`, encoded.
     pub href: String,
     /// Where it leads, such as the host of the identity provider; may be empty.
     pub host: String,
@@ -51,6 +75,11 @@ pub struct SignedOut {
 }
 
 impl SignIn {
+    /// Whether an address was typed that leads nowhere.
+    fn is_mistaken(&self) -> bool {
+        self.email.as_ref().is_some_and(|email| !email.error.is_empty())
+    }
+
     #[must_use]
     pub fn samples() -> Vec<(&'static str, Self)> {
         let choice = |name: &str, id: &str, host: &str, last_used| ConnectorChoice {
@@ -66,7 +95,15 @@ impl SignIn {
                 choice("Contractors", "contractors", "id.partners.example", false),
                 choice("Entra ID", "entra", "login.microsoftonline.example", false),
             ],
+            email: None,
+            return_to: "/".to_owned(),
         };
+        let by_email = Self { email: Some(EmailField::default()), ..several.clone() };
+        let unknown = EmailField {
+            value: "asha@elsewhere.example".to_owned(),
+            error: "No way to sign in is known for addresses of that domain. Choose one from the list.".to_owned(),
+        };
+        let unknown = Self { email: Some(unknown), ..several.clone() };
         let mut one = several.clone();
         one.connectors.truncate(1);
         one.connectors[0].last_used = false;
@@ -75,8 +112,28 @@ impl SignIn {
             .shell
             .notices
             .push(Notice::new(Tone::Info, "Your session has ended. Sign in again to go on where you were."));
-        let none = Self { shell: Shell::sample_anonymous(), connectors: Vec::new() };
-        vec![("sign-in", several), ("sign-in-one", one), ("sign-in-expired", expired), ("sign-in-none", none)]
+        let none = Self { connectors: Vec::new(), ..several.clone() };
+        vec![
+            ("sign-in", several),
+            ("sign-in-email", by_email),
+            ("sign-in-email-unknown", unknown),
+            ("sign-in-one", one),
+            ("sign-in-expired", expired),
+            ("sign-in-none", none),
+        ]
+    }
+}
+
+impl Onward {
+    #[must_use]
+    pub fn sample() -> Self {
+        Self {
+            shell: Shell::sample_anonymous(),
+            title: "To Entra ID".to_owned(),
+            lead: "You are being sent to Entra ID to sign in.".to_owned(),
+            href: "/oidc/entra/start?return_to=%2F".to_owned(),
+            link: "Continue with Entra ID".to_owned(),
+        }
     }
 }
 
@@ -101,7 +158,7 @@ impl SignedOut {
         let here = Self {
             shell: Shell::sample_anonymous(),
             still_signed_in_at: Some("Okta".to_owned()),
-            sign_in_href: "/sign-in".to_owned(),
+            sign_in_href: "/sign-in?choose=1".to_owned(),
         };
         let everywhere = Self { still_signed_in_at: None, ..here.clone() };
         vec![("signed-out", here), ("signed-out-everywhere", everywhere)]

@@ -11,6 +11,7 @@ fn pages() -> Vec<(&'static str, String)> {
         samples.into_iter().map(|(name, page)| (name, page.render().unwrap()))
     }
     rendered(SignIn::samples())
+        .chain(rendered(vec![("onward", Onward::sample())]))
         .chain(rendered(vec![("confirm", ConfirmSignIn::sample())]))
         .chain(rendered(SignedOut::samples()))
         .chain(rendered(Picker::samples()))

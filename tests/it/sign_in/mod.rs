@@ -161,7 +161,7 @@ pub fn explained(page: &Page, kind: Kind) {
     assert_eq!(page.headers["cache-control"], "no-store");
     let support_id = page.headers["x-request-id"].to_str().unwrap();
     let sentence = kind.sentence().replace('\'', "&#39;");
-    for part in [kind.title(), &sentence, support_id, "href=\"/sign-in\""] {
+    for part in [kind.title(), &sentence, support_id, "href=\"/sign-in"] {
         assert!(page.body.contains(part), "{part} is missing:\n{}", page.body);
     }
 }
