@@ -3,13 +3,23 @@
 //! [`client`] is for what the operator's own settings name. [`Outbound`] is for what an identity provider names in a
 //! document: such an address may be anybody's choice, so it is not called when it leads into the operator's own network.
 
+mod address;
+#[cfg(test)]
+mod tests;
+
 use std::error::Error as StdError;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
+
+use address::{Kind, kind_of};
 
 /// A client for calls the operator configured: identity provider metadata, STS, the federation endpoint.
 ///
@@ -43,6 +53,10 @@ pub enum FetchError {
     TooLarge { url: String, limit: usize },
     #[error("{url} would go over the network without TLS")]
     NotHttps { url: String },
+    #[error("the address at {host} holds a user name or a password, which no provider needs there")]
+    UserInfo { host: String },
+    #[error("what was to authorise the call to {url} cannot stand in a header")]
+    Authorization { url: String },
     #[error(
         "{url} is at an address of a private network, which is not called; set private_addresses = true on the \
          connector if that is where the provider is"
@@ -60,6 +74,8 @@ impl FetchError {
             Self::Status { .. } => "provider-status",
             Self::TooLarge { .. } => "provider-answer-too-large",
             Self::NotHttps { .. } => "provider-not-https",
+            Self::UserInfo { .. } => "provider-user-info",
+            Self::Authorization { .. } => "provider-authorization-unusable",
             Self::Private { .. } => "provider-address-private",
         }
     }
@@ -86,11 +102,18 @@ fn document(url: &Url, answer: Answer) -> Result<Vec<u8>, FetchError> {
 }
 
 /// What came back, whatever its status.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Answer {
     pub status: u16,
     pub content_type: Option<String>,
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Bodies hold tokens.
+        f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
+    }
 }
 
 async fn send(
@@ -112,7 +135,10 @@ async fn send(
     };
     let mut response = request.timeout(timeout).send().await.map_err(failed)?;
     let status = response.status().as_u16();
-    let content_type = response.headers().get(reqwest::header::CONTENT_TYPE);
+    if response.content_length().is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
+        return Err(FetchError::TooLarge { url: url.to_string(), limit });
+    }
+    let content_type = response.headers().get(CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
@@ -137,8 +163,10 @@ pub enum Reach {
 /// Calls to addresses that an identity provider names.
 #[derive(Debug, Clone)]
 pub struct Outbound {
-    /// For URLs that name this machine, and for what the settings or the catalog name.
+    /// For what the settings or the catalog name.
     plain: reqwest::Client,
+    /// For URLs that name this machine.
+    here: reqwest::Client,
     public: reqwest::Client,
     private: reqwest::Client,
 }
@@ -147,9 +175,15 @@ impl Outbound {
     /// # Errors
     /// The platform's certificate store cannot be read.
     pub fn new(plain: reqwest::Client, connect_timeout: Duration) -> Result<Self, reqwest::Error> {
-        let guarded = |reach| builder(connect_timeout).dns_resolver(std::sync::Arc::new(Guard(reach)));
+        Self::looking_up(plain, connect_timeout, &(Arc::new(system_lookup) as Lookup))
+    }
+
+    fn looking_up(plain: reqwest::Client, connect_timeout: Duration, lookup: &Lookup) -> Result<Self, reqwest::Error> {
+        let guarded =
+            |reach| builder(connect_timeout).referer(false).dns_resolver(Guard { reach, lookup: Arc::clone(lookup) });
         Ok(Self {
             plain,
+            here: builder(connect_timeout).dns_resolver(ThisMachine).no_proxy().build()?,
             // A proxy would look names up itself, behind our back.
             public: guarded(Reach::Public).no_proxy().build()?,
             private: guarded(Reach::PrivateToo).build()?,
@@ -169,7 +203,7 @@ impl Outbound {
     /// # Errors
     /// [`FetchError`], also for a status other than 200.
     pub async fn get(&self, reach: Reach, url: &Url, limit: usize, timeout: Duration) -> Result<Vec<u8>, FetchError> {
-        let request = self.client(reach, url)?.get(url.clone()).header(reqwest::header::ACCEPT, "application/json");
+        let request = self.client(reach, url)?.get(url.clone()).header(ACCEPT, "application/json");
         document(url, send(request, url, limit, timeout).await?)
     }
 
@@ -185,9 +219,9 @@ impl Outbound {
         limit: usize,
         timeout: Duration,
     ) -> Result<Answer, FetchError> {
-        let request = self.client(reach, url)?.get(url.clone()).bearer_auth(token.expose_secret());
-        let request = request.header(reqwest::header::ACCEPT, "application/json, application/jwt");
-        send(request, url, limit, timeout).await
+        let request = self.client(reach, url)?.get(url.clone()).header(ACCEPT, "application/json, application/jwt");
+        let bearer = SecretString::from(format!("Bearer {}", token.expose_secret()));
+        send(authorized(request, &bearer, url)?, url, limit, timeout).await
     }
 
     /// Posts an encoded form; any status is an answer.
@@ -206,21 +240,25 @@ impl Outbound {
         let mut request = self
             .client(reach, url)?
             .post(url.clone())
-            .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .header(reqwest::header::ACCEPT, "application/json")
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(ACCEPT, "application/json")
             .body(body.expose_secret().to_owned());
         if let Some(authorization) = authorization {
-            request = request.header(reqwest::header::AUTHORIZATION, authorization.expose_secret());
+            request = authorized(request, authorization, url)?;
         }
         send(request, url, limit, timeout).await
     }
 
     fn client(&self, reach: Reach, url: &Url) -> Result<&reqwest::Client, FetchError> {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(FetchError::UserInfo { host: url.host_str().unwrap_or_default().to_owned() });
+        }
+        let web = matches!(url.scheme(), "http" | "https");
         let address = match url.host() {
             // This machine, because the address says so and not because some name server does.
-            Some(Host::Domain(name)) if name == "localhost" || name.ends_with(".localhost") => return Ok(&self.plain),
-            Some(Host::Ipv4(address)) if address.is_loopback() => return Ok(&self.plain),
-            Some(Host::Ipv6(address)) if address.is_loopback() => return Ok(&self.plain),
+            Some(Host::Domain(name)) if web && is_localhost(name) => return Ok(&self.here),
+            Some(Host::Ipv4(address)) if web && address.is_loopback() => return Ok(&self.here),
+            Some(Host::Ipv6(address)) if web && address.is_loopback() => return Ok(&self.here),
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
             Some(Host::Domain(_)) | None => None,
@@ -239,6 +277,21 @@ impl Outbound {
     }
 }
 
+fn authorized(
+    request: reqwest::RequestBuilder,
+    value: &SecretString,
+    url: &Url,
+) -> Result<reqwest::RequestBuilder, FetchError> {
+    let value = HeaderValue::from_str(value.expose_secret());
+    let mut value = value.map_err(|_| FetchError::Authorization { url: url.to_string() })?;
+    value.set_sensitive(true);
+    Ok(request.header(AUTHORIZATION, value))
+}
+
+fn is_localhost(name: &str) -> bool {
+    name == "localhost" || name.ends_with(".localhost")
+}
+
 impl Reach {
     /// Whether an address may be called.
     fn allows(self, address: IpAddr) -> bool {
@@ -250,59 +303,21 @@ impl Reach {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Public,
-    /// A network of the operator's own.
-    Private,
-    /// This machine by another name, link-local, multicast, reserved.
-    Never,
-}
+type Lookup = Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>;
 
-fn kind_of(address: IpAddr) -> Kind {
-    match address {
-        IpAddr::V4(v4) => kind_of_v4(v4),
-        IpAddr::V6(v6) => kind_of_v6(v6),
-    }
-}
-
-/// Spec: IANA IPv4 Special-Purpose Address Registry (RFC 6890).
-fn kind_of_v4(address: Ipv4Addr) -> Kind {
-    let [a, b, c, _] = address.octets();
-    match (a, b, c) {
-        (10, ..) | (192, 168, _) => Kind::Private,
-        (172, 16..=31, _) | (100, 64..=127, _) => Kind::Private,
-        (0 | 127, ..) | (169, 254, _) | (192, 0, 0) | (198, 18..=19, _) | (224..=255, ..) => Kind::Never,
-        _ => Kind::Public,
-    }
-}
-
-/// Spec: IANA IPv6 Special-Purpose Address Registry (RFC 6890). What carries an IPv4 address is judged by that.
-fn kind_of_v6(address: Ipv6Addr) -> Kind {
-    let segments = address.segments();
-    let inner = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        kind_of_v4(Ipv4Addr::new(a, b, c, d))
-    };
-    match segments {
-        // IPv4-mapped, IPv4-compatible (with ::1 and :: among them), NAT64, 6to4.
-        [0, 0, 0, 0, 0, 0xffff | 0, high, low] => match inner(high, low) {
-            Kind::Public if segments[5] == 0 => Kind::Never,
-            kind => kind,
-        },
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => inner(high, low),
-        [0x2002, high, low, ..] => inner(high, low),
-        [0xfc00..=0xfdff, ..] => Kind::Private,
-        // Only 2000::/3 is handed out.
-        [0x2000..=0x3fff, ..] => Kind::Public,
-        _ => Kind::Never,
-    }
+fn system_lookup(name: &str) -> io::Result<Vec<IpAddr>> {
+    Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
 /// Looks names up as the system does, and leaves out what must not be called. What is connected to is what was judged
 /// here, so a name server cannot answer differently a moment later.
-#[derive(Debug, Clone, Copy)]
-struct Guard(Reach);
+struct Guard {
+    reach: Reach,
+    lookup: Lookup,
+}
+
+/// Names of this machine. RFC 6761: nobody has to be asked, and nobody can say otherwise.
+struct ThisMachine;
 
 /// A name led nowhere but to addresses that are not called.
 #[derive(Debug, thiserror::Error)]
@@ -322,95 +337,25 @@ fn is_refusal(error: &reqwest::Error) -> bool {
 
 impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
-        let reach = self.0;
+        let (lookup, reach) = (Arc::clone(&self.lookup), self.reach);
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed: Vec<SocketAddr> = found.iter().copied().filter(|address| reach.allows(address.ip())).collect();
+            let found = tokio::task::spawn_blocking(move || lookup(name.as_str())).await??;
+            let allowed: Vec<IpAddr> = found.iter().copied().filter(|address| reach.allows(*address)).collect();
             if allowed.is_empty() && !found.is_empty() {
                 return Err(Box::new(Refused) as Box<dyn StdError + Send + Sync>);
             }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
+            Ok(addresses(allowed))
         })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_told_apart() {
-        let kinds = |kind, addresses: &[&str]| {
-            for text in addresses {
-                assert_eq!(kind_of(text.parse().unwrap()), kind, "{text}");
-            }
-        };
-        kinds(
-            Kind::Public,
-            &["8.8.8.8", "172.15.0.1", "172.32.0.1", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::808:808"],
-        );
-        kinds(
-            Kind::Private,
-            &[
-                "10.0.0.1",
-                "172.16.0.1",
-                "192.168.1.1",
-                "100.64.0.1",
-                "fd00::1",
-                "::ffff:10.0.0.1",
-                "64:ff9b::a00:1",
-                "2002:a00:1::",
-            ],
-        );
-        kinds(
-            Kind::Never,
-            &[
-                "127.0.0.1",
-                "127.8.8.8",
-                "0.0.0.0",
-                "169.254.169.254",
-                "224.0.0.1",
-                "255.255.255.255",
-                "240.0.0.1",
-                "192.0.0.1",
-                "::",
-                "::1",
-                "::8.8.8.8",
-                "fe80::1",
-                "ff02::1",
-                "::ffff:127.0.0.1",
-                "::ffff:169.254.169.254",
-                "64:ff9b::a9fe:a9fe",
-                "4000::1",
-            ],
-        );
-        assert!(!Reach::Public.allows("10.0.0.1".parse().unwrap()));
-        assert!(Reach::PrivateToo.allows("10.0.0.1".parse().unwrap()));
-        assert!(!Reach::PrivateToo.allows("169.254.169.254".parse().unwrap()));
+impl Resolve for ThisMachine {
+    fn resolve(&self, _: Name) -> Resolving {
+        let here = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        Box::pin(async move { Ok(addresses(here)) })
     }
+}
 
-    #[tokio::test]
-    async fn what_must_not_be_called_is_not() {
-        let connect = Duration::from_secs(1);
-        let outbound = Outbound::new(client(connect).unwrap(), connect).unwrap();
-        for (reach, url, code) in [
-            (Reach::Public, "http://idp.example/", "provider-not-https"),
-            (Reach::Public, "https://10.0.0.1/", "provider-address-private"),
-            (Reach::Public, "https://[fd00::1]/", "provider-address-private"),
-            (Reach::PrivateToo, "https://169.254.169.254/latest", "provider-address-private"),
-            (Reach::Public, "https://[::ffff:127.0.0.1]/", "provider-address-private"),
-        ] {
-            let error = outbound.get(reach, &url.parse().unwrap(), 10, connect).await.unwrap_err();
-            assert_eq!(error.code(), code, "{url}: {error}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_name_that_leads_home_is_not_followed() {
-        let name = "localhost".parse::<Name>().unwrap();
-        for reach in [Reach::Public, Reach::PrivateToo] {
-            let refused = Guard(reach).resolve(name.clone()).await.err().expect("this machine by a name");
-            assert!(refused.is::<Refused>());
-        }
-    }
+fn addresses(of: Vec<IpAddr>) -> Addrs {
+    Box::new(of.into_iter().map(|address| SocketAddr::new(address, 0)))
 }
