@@ -166,6 +166,9 @@ document.addEventListener("change", (event) => {
 });
 
 document.addEventListener("click", (event) => {
+  // Renewing comes back to the roles as they are filtered now.
+  const renew = q && event.target.closest('a[href^="/renew?"]');
+  if (renew) renew.search = new URLSearchParams({ return_to: words.length ? `/?${new URLSearchParams({ q: q.value })}` : "/" });
   const star = event.target.closest(".f");
   if (star) { event.preventDefault(); favourite(star); }
   if (event.target.closest(".help")) help.showModal();

@@ -48,6 +48,21 @@ impl Connector {
         }
     }
 
+    /// How far its provider's clock may differ from ours.
+    #[must_use]
+    pub fn clock_skew(&self) -> ClockSkew {
+        match &self.kind {
+            ConnectorKind::Saml(saml) => saml.clock_skew,
+            ConnectorKind::Oidc(oidc) => oidc.clock_skew,
+        }
+    }
+
+    /// Whether its provider is told who somebody says they are.
+    #[must_use]
+    pub fn takes_login_hint(&self) -> bool {
+        self.oidc().is_some_and(|oidc| oidc.login_hint)
+    }
+
     /// Our own names for the attributes it maps beyond the usual ones.
     pub fn extra_attributes(&self) -> impl Iterator<Item = &AttributeName> {
         let (saml, oidc) = match &self.kind {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Caller, Ground};
-use crate::audit::Kind;
-use crate::identity::VerifiedIdentity;
+use crate::audit::{Event, Kind};
+use crate::identity::{PersonId, VerifiedIdentity};
+use crate::store::sessions::{Ended, StoredSession};
 use crate::store::{StoreError, sessions};
 use crate::sys::Token;
 
@@ -26,6 +27,14 @@ pub struct LiveSession {
 
 /// How stale `last_seen` may be: each click need not cost a write.
 const TOUCH_EVERY: SignedDuration = SignedDuration::from_secs(60);
+
+fn ended_by_person(ended: &Ended, caller: &Caller) -> Event {
+    caller
+        .event(Kind::SessionEnded)
+        .about(&ended.identity.subject)
+        .with("session", ended.public_id.as_str())
+        .with("cause", "ended-by-person")
+}
 
 /// Sessions of browsers.
 #[derive(Debug, Clone)]
@@ -62,6 +71,56 @@ impl Sessions {
             expires: stored.expires,
             idle: stored.idle,
         }))
+    }
+
+    /// The live sessions of a person, the one used last first.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn of(&self, person: &PersonId) -> Result<Vec<StoredSession>, StoreError> {
+        let now = self.ground.clock.now();
+        let mut found = self.ground.store.sessions_of(person).await?;
+        found.retain(|session| session.is_live(now));
+        Ok(found)
+    }
+
+    /// Ends one of the person's own sessions. `false`: there is none of that id, or it is not theirs; that is recorded.
+    ///
+    /// # Errors
+    /// The database refuses; the session may go on.
+    pub async fn end_own(
+        &self,
+        identity: &VerifiedIdentity,
+        public_id: &str,
+        caller: &Caller,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.ground.store.begin().await?;
+        let ended = sessions::remove_one_of(&mut tx, &identity.person(), public_id).await?;
+        let event = match &ended {
+            Some(ended) => ended_by_person(ended, caller),
+            None => caller
+                .event(Kind::AccessRefused)
+                .about(&identity.subject)
+                .with("session", public_id)
+                .with("cause", "no-such-session"),
+        };
+        self.ground.append(&mut tx, &event).await?;
+        tx.commit().await?;
+        Ok(ended.is_some())
+    }
+
+    /// Ends all sessions of the person but this one.
+    ///
+    /// # Errors
+    /// The database refuses; the sessions may go on.
+    pub async fn end_others(&self, this: &LiveSession, caller: &Caller) -> Result<(), StoreError> {
+        let mut tx = self.ground.store.begin().await?;
+        let but = this.token.hash();
+        for ended in sessions::remove_all_of(&mut tx, &this.identity.person(), Some(&but)).await? {
+            self.ground.append(&mut tx, &ended_by_person(&ended, caller)).await?;
+        }
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Ends a session.

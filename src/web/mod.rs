@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use actix_web::http::header;
+use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse};
 
 use self::problem::{Kind, Problem};
@@ -27,8 +27,10 @@ pub mod roles;
 pub mod routes;
 pub mod saml;
 pub mod session;
+pub mod sessions;
 pub mod sign_in;
 pub mod views;
+pub mod words;
 
 /// A page.
 fn page(view: &impl askama::Template) -> HttpResponse {
@@ -95,6 +97,19 @@ impl fmt::Display for StartAddress<'_> {
         }
         write!(f, "/{protocol}/{}/start?{}", self.connector.id, query.finish())
     }
+}
+
+/// Off to an identity provider, with the cookie that will recognise this browser.
+fn depart(cookies: &session::Cookies, started: &Started) -> Result<HttpResponse, Problem> {
+    let mut response = see_other(&To::IdentityProvider(started));
+    response.add_cookie(&cookies.browser(&started.browser)).map_err(internal)?;
+    Ok(response)
+}
+
+/// The page that is being asked for, to come back to. What was posted has no address; the roles do.
+fn here(request: &HttpRequest) -> LocalPath {
+    let at = request.uri().path_and_query().map(|at| at.as_str());
+    LocalPath::parse_or_home(at.filter(|_| *request.method() == Method::GET))
 }
 
 /// Where a request came from.

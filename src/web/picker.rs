@@ -8,11 +8,11 @@ use jiff::SignedDuration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::fields::Fields;
-use super::page;
 use super::problem::{Kind, Problem};
 use super::roles::not_permitted;
 use super::session::{SignedIn, csrf_token};
 use super::views::{self, AccountGroup, DurationStep, Notice, RoleRow, Shell, Tone};
+use super::{here, page};
 use crate::access::{Decision, RoleAccess};
 use crate::aws::{AccountId, RoleName, SessionDuration};
 use crate::catalog::{Catalog, Tags};
@@ -22,6 +22,7 @@ use crate::flows::issue::Issue;
 use crate::flows::sessions::LiveSession;
 use crate::identity::{Groups, VerifiedIdentity};
 use crate::store::preferences::RolePreference;
+use crate::sys::LocalPath;
 
 /// Whom to ask for a role, in the operator's words; the catalog's own text wins.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +64,9 @@ fn path_and_name(access: &RoleAccess<'_>) -> (String, String) {
 }
 
 /// The frame of every page for somebody signed in.
-pub(super) fn shell(session: &LiveSession, catalog: &Catalog, ground: &Ground) -> Shell {
+///
+/// A session that ends soon can be renewed without losing the page one is on, which is `here`.
+pub(super) fn shell(session: &LiveSession, catalog: &Catalog, ground: &Ground, here: &LocalPath) -> Shell {
     let identity = &session.identity;
     let connector = &identity.subject.connector;
     let connector = catalog.connector(connector).map_or_else(|| connector.to_string(), |found| found.name.clone());
@@ -77,7 +80,8 @@ pub(super) fn shell(session: &LiveSession, catalog: &Catalog, ground: &Ground) -
     if left < ENDING_SOON {
         let minutes = usize::try_from((left.as_secs().max(0) + 59) / 60).unwrap_or(0);
         let text = format!("Your session ends in {}.", views::counted(minutes, "minute", "minutes"));
-        notices.push(Notice::new(Tone::Warning, text).with_link("/sign-in", "Sign in again"));
+        let encoded: String = url::form_urlencoded::byte_serialize(here.as_str().as_bytes()).collect();
+        notices.push(Notice::new(Tone::Warning, text).with_link(format!("/renew?return_to={encoded}"), "Renew it"));
     }
     Shell { csrf: csrf_token(&session.token, &*ground.rng), person: Some(person), notices }
 }
@@ -206,7 +210,7 @@ pub async fn show(
     let identity = &user.0.identity;
     let decision = loaded.policy.decide(identity);
     let preferences = ground.store.preferences(&identity.person()).await?;
-    let mut shell = shell(&user.0, &loaded.catalog, &ground);
+    let mut shell = shell(&user.0, &loaded.catalog, &ground, &here(&request));
     shell.notices.extend(incomplete_notice(&decision));
     let query: String = fields.get("q").unwrap_or("").chars().take(200).collect();
     let help = help_text(&loaded.catalog, &help);
@@ -250,7 +254,7 @@ pub async fn go(
     let roles =
         found.iter().map(|access| RoleRow { destination: destination.clone(), ..rows.row(access, false) }).collect();
     Ok(page(&views::Go {
-        shell: shell(&user.0, &loaded.catalog, &ground),
+        shell: shell(&user.0, &loaded.catalog, &ground, &here(&request)),
         account_name: first.account().name.clone(),
         account_id: first.account().id.to_string(),
         destination,

@@ -11,7 +11,7 @@ use super::limits::Limits;
 use super::picker::{role_title, shell};
 use super::problem::{Kind, Problem};
 use super::session::{CsrfForm, SignedIn};
-use super::{To, caller, page, see_other, views};
+use super::{To, caller, here, page, see_other, views};
 use crate::access::{Denied, RoleAccess};
 use crate::aws::{AccountId, Region, RoleName, SessionDuration};
 use crate::catalog::Catalog;
@@ -104,7 +104,7 @@ pub async fn credentials(
     }
     let decision = loaded.policy.decide(&user.0.identity);
     let Some(access) = decision.role(account, &role) else { return Err(Problem::new(Kind::RoleNotPermitted)) };
-    let mut shell = shell(&user.0, &loaded.catalog, &flow.ground);
+    let mut shell = shell(&user.0, &loaded.catalog, &flow.ground, &here(&request));
     if issued.is_shortened() {
         let text = format!(
             "AWS allows this role only shorter sessions, so you got {} instead of {}. Your administrator can correct \
@@ -243,7 +243,7 @@ pub async fn why(
         });
     }
     Ok(page(&views::Why {
-        shell: shell(&user.0, &loaded.catalog, &ground),
+        shell: shell(&user.0, &loaded.catalog, &ground, &here(&request)),
         role: role_title(&access),
         arn: access.arn().to_string(),
         description: access.role().description.clone().unwrap_or_default(),

@@ -11,7 +11,7 @@ use actix_web::{Error, FromRequest, Handler, HttpMessage, HttpRequest, Responder
 
 use super::problem::{Kind, Problem};
 use super::session::Cookies;
-use super::{api, aws, health, picker, roles, saml, sign_in};
+use super::{api, aws, health, picker, roles, saml, sessions, sign_in};
 use crate::flows::sessions::Sessions;
 
 /// Who may call a route.
@@ -102,6 +102,11 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
     r.post("/saml/{connector}/finish", SigningIn, saml::confirm);
     r.get("/signed-out", Anyone, sign_in::signed_out);
     r.post("/sign-out", SignedIn, sign_in::sign_out);
+
+    r.get("/sessions", SignedIn, sessions::list);
+    r.post("/sessions/end-others", SignedIn, sessions::end_others);
+    r.post("/sessions/{id}/end", SignedIn, sessions::end);
+    r.get("/renew", SignedIn, sessions::renew);
 
     r.get("/", SignedIn, picker::show);
     r.get("/go", SignedIn, picker::go);

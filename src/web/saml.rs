@@ -6,7 +6,7 @@ use super::fields::{Fields, Form, FormError, Place, read_reply};
 use super::limits::Limits;
 use super::problem::{Kind, Problem};
 use super::session::{Cookies, csrf_matches, csrf_token};
-use super::{To, caller, page, see_other, views};
+use super::{To, caller, depart, page, see_other, views};
 use crate::flows::Ground;
 use crate::flows::connectors::{ConnectorError, Connectors};
 use crate::flows::current::CurrentCatalog;
@@ -38,9 +38,7 @@ pub async fn start(
     let browser = cookies.browser_token(&request);
     let wish = Wish { return_to: &return_to, browser, demand: None, login_hint: None };
     let started = flow.run(&connector, wish).await?;
-    let mut response = see_other(&To::IdentityProvider(&started));
-    response.add_cookie(&cookies.browser(&started.browser)).map_err(super::internal)?;
-    Ok(response)
+    depart(&cookies, &started)
 }
 
 /// `GET /saml/{connector}/metadata`: what the identity provider is told about us.

@@ -34,7 +34,7 @@ pub async fn choose(
         limits.sign_in(super::context::client_address(&request))?;
         match at_home(&loaded.catalog, address) {
             Ok(connector) => {
-                let hint = connector.oidc().filter(|oidc| oidc.login_hint).map(|_| address.trim());
+                let hint = connector.takes_login_hint().then(|| address.trim());
                 let way = StartAddress::new(connector, &return_to).hint(hint);
                 return Ok(lead_to(&cookies, &request, &way, &connector.name));
             }

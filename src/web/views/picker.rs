@@ -286,7 +286,8 @@ impl Picker {
     pub fn samples() -> Vec<(&'static str, Self)> {
         let mut noticed = Self::sample_of(4, "");
         noticed.shell.notices = vec![
-            Notice::new(Tone::Warning, "Your sign-in ends in 10 minutes.").with_link("/sign-in", "Sign in again"),
+            Notice::new(Tone::Warning, "Your session ends in 10 minutes.")
+                .with_link("/renew?return_to=%2F", "Renew it"),
             Notice::new(
                 Tone::Warning,
                 "Okta did not send all of your groups, so roles may be missing here. Your platform team can fix that.",

@@ -14,6 +14,7 @@ fn pages() -> Vec<(&'static str, String)> {
         .chain(rendered(vec![("onward", Onward::sample())]))
         .chain(rendered(vec![("confirm", ConfirmSignIn::sample())]))
         .chain(rendered(SignedOut::samples()))
+        .chain(rendered(SessionsPage::samples()))
         .chain(rendered(Picker::samples()))
         .chain(rendered(Go::samples()))
         .chain(rendered(vec![("why", Why::sample())]))

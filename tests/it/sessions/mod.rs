@@ -3,9 +3,11 @@
 use rolegate::sandbox::DEMO_CONNECTOR;
 
 use crate::browser_client::{Browser, Page};
-use crate::sandboxed::Sandboxed;
+use crate::sandboxed::{Person, Sandboxed};
 
 mod choosing;
+mod own;
+mod renewing;
 
 /// A second connector to the same identity provider, with more lines of its own.
 pub fn partners(world: &Sandboxed, more: &str) -> String {
@@ -38,4 +40,14 @@ pub async fn apply(world: &Sandboxed, in_connector: &str, at_end: &str) {
 pub async fn answer_as(browser: &mut Browser, people: &Page, person: &str) -> Page {
     let answer = browser.submit(&people.form_with("pending").set("person", person)).await;
     browser.submit(&answer.form_with("SAMLResponse")).await
+}
+
+/// Somebody in a new browser, signed in through this SAML connector.
+pub async fn own_browser(world: &Sandboxed, connector: &str, person: &str) -> Person {
+    let mut browser = Browser::new();
+    browser.get(&world.broker.at("/sign-in?choose=1")).await;
+    let people = browser.follow(&format!("/saml/{connector}/start")).await;
+    let home = answer_as(&mut browser, &people, person).await;
+    assert_eq!((home.status, home.url.path()), (200, "/"), "{}", home.body);
+    Person::new(&world.broker.base, browser, &home)
 }
