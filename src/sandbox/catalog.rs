@@ -100,7 +100,7 @@ groups = "groups"
 extra = {{ department = "department", cost_center = "costCenter", title = "title" }}
 "#,
         name = text(&format!("{} (development)", world.company())),
-        metadata = text(&idp::entity_id(sandbox)),
+        metadata = text(&idp::saml::entity_id(sandbox)),
     );
     for account in world.accounts() {
         let _ = write!(

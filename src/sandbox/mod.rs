@@ -121,7 +121,7 @@ struct State {
     /// Seals what travels through the browser at the identity provider.
     sealing: SealingKey,
     providers: providers::Providers,
-    service_providers: idp::partners::Partners,
+    service_providers: idp::saml::partners::Partners,
     /// Origins of partners, to which a browser may return after logging out.
     partners: BTreeSet<OriginText>,
     federation: federation::Federation,
@@ -182,7 +182,7 @@ impl Sandbox {
             sealing: SealingKey::from_bytes(*keys.master),
             keys,
             providers: providers::Providers::new(client.clone(), config.saml_providers),
-            service_providers: idp::partners::Partners::new(
+            service_providers: idp::saml::partners::Partners::new(
                 client,
                 config.service_providers,
                 config.any_loopback_service_provider,
@@ -215,14 +215,14 @@ impl Sandbox {
                 .route("/console/{session}/log-out", web::post().to(console::log_out))
                 .route("/console", web::get().to(console::page))
                 .route("/console/{path:.*}", web::get().to(console::page))
-                .route("/idp", web::get().to(idp::home))
-                .route("/idp/sign-out", web::post().to(idp::sign_out))
-                .route("/idp/saml/metadata", web::get().to(idp::metadata))
-                .route("/idp/saml/sso", web::get().to(idp::sso_redirect))
-                .route("/idp/saml/sso", web::post().to(idp::sso_post))
-                .route("/idp/saml/slo", web::get().to(idp::logout::redirect))
-                .route("/idp/saml/initiate", web::get().to(idp::initiate))
-                .route("/idp/saml/sign-in", web::post().to(idp::sign_in))
+                .route("/idp", web::get().to(idp::saml::home))
+                .route("/idp/sign-out", web::post().to(idp::saml::sign_out))
+                .route("/idp/saml/metadata", web::get().to(idp::saml::metadata))
+                .route("/idp/saml/sso", web::get().to(idp::saml::sso_redirect))
+                .route("/idp/saml/sso", web::post().to(idp::saml::sso_post))
+                .route("/idp/saml/slo", web::get().to(idp::saml::logout::redirect))
+                .route("/idp/saml/initiate", web::get().to(idp::saml::initiate))
+                .route("/idp/saml/sign-in", web::post().to(idp::saml::sign_in))
                 .route("/static/sandbox.css", web::get().to(landing::style))
                 .route("/static/sandbox.js", web::get().to(landing::script))
                 .route("/favicon.ico", web::get().to(landing::icon))

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::State;
 use super::federation::ConsoleSession;
-use super::idp::partners::ServiceProvider;
+use super::idp::saml::partners::ServiceProvider;
 use super::world::{Person, World};
 
 /// Who may receive the page's forms, and what is told to the next site.
@@ -150,7 +150,7 @@ pub fn idp_home(state: &State, signed_in: Option<&Person>, partners: &[ServicePr
         company: state.world.company(),
         signed_in: signed_in.map(|person| PersonCard::new(person, Some(&person.id))),
         partners: partners.iter().map(link).collect(),
-        metadata: super::idp::entity_id(&state.base),
+        metadata: super::idp::saml::entity_id(&state.base),
     };
     render(200, &page, &ORDINARY)
 }
@@ -189,7 +189,7 @@ pub fn landing(state: &State) -> HttpResponse {
         company: state.world.company(),
         base,
         sts: base,
-        idp_metadata: super::idp::entity_id(&state.base),
+        idp_metadata: super::idp::saml::entity_id(&state.base),
         accounts: state.world.accounts().len(),
         roles: state.world.roles().len(),
         people: PersonCard::all(&state.world, None),
