@@ -33,6 +33,10 @@ pub enum KeysError {
     Idp { directory: PathBuf, source: KeyError },
     #[error("the key of the development identity provider could not be made")]
     Generate(#[source] KeyError),
+    #[error("{} does not hold the keys that sign tokens; delete it to get new ones", path.display())]
+    Oidc { path: PathBuf },
+    #[error("the keys that sign tokens were not finished: the program is stopping")]
+    Interrupted,
 }
 
 impl Keys {
@@ -84,7 +88,7 @@ impl Keys {
     }
 }
 
-fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+pub fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -93,7 +97,7 @@ fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
 }
 
 /// Written beside and moved into place, so that an interrupted start leaves no half key.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(bytes)?;

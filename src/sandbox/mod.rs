@@ -8,7 +8,7 @@
 //! | `POST /`, `GET /?Action=…` | [`sts`]: AssumeRoleWithSAML, GetCallerIdentity |
 //! | `/federation`, `/oauth` | [`federation`]: credentials become a console session |
 //! | `/console/…` | [`console`]: who you are, until when |
-//! | `/idp/…` | [`idp`]: people to sign in as |
+//! | `/idp/…` | [`idp`]: people to sign in as, by SAML and by OpenID Connect |
 //! | `GET /` in a browser | what is here |
 //!
 //! Where AWS does not say what it does, the stricter way was taken. Known differences: access key ids begin with `SBOX`,
@@ -38,6 +38,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use url::{Origin, Url};
 
 pub use catalog::demo_catalog;
+pub use idp::oidc::{ClientAuthentication, OidcClient, OidcClientsError};
 pub use keys::KeysError;
 pub use metadata::MetadataSource;
 pub use world::World;
@@ -46,8 +47,15 @@ use crate::aws::SamlProviderName;
 use crate::sys::seal::SealingKey;
 use crate::sys::{Clock, Rng};
 
-/// The connector through which the demo's broker reaches the development identity provider.
+/// The connector through which the demo's broker reaches the development identity provider by SAML.
 pub const DEMO_CONNECTOR: &str = "dev";
+
+/// The connector through which it does by OpenID Connect; its `client_id` is the same.
+pub const DEMO_OIDC_CONNECTOR: &str = "dev-oidc";
+
+/// What [`DEMO_OIDC_CONNECTOR`] shows at the token endpoint. It protects nothing, and holds every kind of character that
+/// a client has to encode.
+pub const DEMO_OIDC_SECRET: &str = "no secret: 100% sandbox+demo/~";
 
 /// Partners are on this machine or near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -66,20 +74,24 @@ pub struct SandboxConfig {
     pub saml_providers: BTreeMap<SamlProviderName, MetadataSource>,
     /// Who may ask the development identity provider.
     pub service_providers: Vec<MetadataSource>,
-    /// Answer service providers that are not registered, if the answer goes to this machine.
+    /// Who may ask it by OpenID Connect.
+    pub oidc_clients: Vec<OidcClient>,
+    /// Answer service providers and clients that are not registered, if the answer goes to this machine.
     pub any_loopback_service_provider: bool,
 }
 
 impl SandboxConfig {
     /// A sandbox for one broker: its metadata for AWS is every account's SAML provider, and its connector
-    /// [`DEMO_CONNECTOR`] is registered at the identity provider.
+    /// [`DEMO_CONNECTOR`] and [`DEMO_OIDC_CONNECTOR`] are registered at the identity provider.
     #[must_use]
     pub fn for_broker(base: Url, broker: &Url, world: World, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
-        let at = |path: &str| {
+        let url = |path: &str| {
             let mut url = broker.clone();
             url.set_path(&format!("{}/{path}", broker.path().trim_end_matches('/')));
-            MetadataSource::Url(url)
+            url
         };
+        let at = |path: &str| MetadataSource::Url(url(path));
+        let client = |path: &str| url(&format!("oidc/{DEMO_OIDC_CONNECTOR}/{path}"));
         let names = world.accounts().iter().map(|account| account.provider.name().clone());
         Self {
             base,
@@ -88,6 +100,13 @@ impl SandboxConfig {
             rng,
             saml_providers: names.map(|name| (name, at("aws/saml-metadata.xml"))).collect(),
             service_providers: vec![at(&format!("saml/{DEMO_CONNECTOR}/metadata"))],
+            oidc_clients: vec![OidcClient {
+                id: DEMO_OIDC_CONNECTOR.to_owned(),
+                authentication: ClientAuthentication::Secret(DEMO_OIDC_SECRET.into()),
+                redirect_uris: vec![client("callback").into()],
+                post_logout_redirect_uris: vec![client("signed-out").into()],
+                backchannel_logout_uri: Some(client("backchannel-logout")),
+            }],
             any_loopback_service_provider: false,
             world,
         }
@@ -121,7 +140,7 @@ struct State {
     /// Seals what travels through the browser at the identity provider.
     sealing: SealingKey,
     providers: providers::Providers,
-    service_providers: idp::saml::partners::Partners,
+    idp: idp::Idp,
     /// Origins of partners, to which a browser may return after logging out.
     partners: BTreeSet<OriginText>,
     federation: federation::Federation,
@@ -182,11 +201,21 @@ impl Sandbox {
             sealing: SealingKey::from_bytes(*keys.master),
             keys,
             providers: providers::Providers::new(client.clone(), config.saml_providers),
-            service_providers: idp::saml::partners::Partners::new(
-                client,
-                config.service_providers,
-                config.any_loopback_service_provider,
-            ),
+            idp: idp::Idp {
+                sessions: idp::sessions::Sessions::default(),
+                leavings: idp::leaving::Leavings::default(),
+                service_providers: idp::saml::partners::Partners::new(
+                    client.clone(),
+                    config.service_providers,
+                    config.any_loopback_service_provider,
+                ),
+                oidc: idp::oidc::Provider::new(
+                    client,
+                    config.oidc_clients,
+                    config.any_loopback_service_provider,
+                    idp::oidc::keys::KeyRing::new(config.data),
+                ),
+            },
             partners,
             federation: federation::Federation::new(),
         })))
@@ -215,14 +244,26 @@ impl Sandbox {
                 .route("/console/{session}/log-out", web::post().to(console::log_out))
                 .route("/console", web::get().to(console::page))
                 .route("/console/{path:.*}", web::get().to(console::page))
-                .route("/idp", web::get().to(idp::saml::home))
-                .route("/idp/sign-out", web::post().to(idp::saml::sign_out))
+                .route("/idp", web::get().to(idp::home))
+                .route("/idp/sign-in", web::post().to(idp::sign_in))
+                .route("/idp/sign-out", web::post().to(idp::sign_out))
                 .route("/idp/saml/metadata", web::get().to(idp::saml::metadata))
                 .route("/idp/saml/sso", web::get().to(idp::saml::sso_redirect))
                 .route("/idp/saml/sso", web::post().to(idp::saml::sso_post))
                 .route("/idp/saml/slo", web::get().to(idp::saml::logout::redirect))
+                .route("/idp/saml/slo", web::post().to(idp::saml::logout::post))
                 .route("/idp/saml/initiate", web::get().to(idp::saml::initiate))
-                .route("/idp/saml/sign-in", web::post().to(idp::saml::sign_in))
+                .route("/idp/oidc/.well-known/openid-configuration", web::get().to(idp::oidc::discovery))
+                .route("/idp/oidc/authorize", web::get().to(idp::oidc::authorize::by_get))
+                .route("/idp/oidc/authorize", web::post().to(idp::oidc::authorize::by_post))
+                .route("/idp/oidc/token", web::post().to(idp::oidc::token::endpoint))
+                .route("/idp/oidc/userinfo", web::get().to(idp::oidc::userinfo::endpoint))
+                .route("/idp/oidc/userinfo", web::post().to(idp::oidc::userinfo::endpoint))
+                .route("/idp/oidc/jwks.json", web::get().to(idp::oidc::jwks))
+                .route("/idp/oidc/rotate", web::post().to(idp::oidc::rotate))
+                .route("/idp/oidc/logout", web::get().to(idp::oidc::logout::by_get))
+                .route("/idp/oidc/logout", web::post().to(idp::oidc::logout::by_post))
+                .route("/idp/oidc/logout/answer", web::post().to(idp::oidc::logout::answer))
                 .route("/static/sandbox.css", web::get().to(landing::style))
                 .route("/static/sandbox.js", web::get().to(landing::script))
                 .route("/favicon.ico", web::get().to(landing::icon))

@@ -9,7 +9,11 @@ use url::Url;
 
 use super::State;
 use super::federation::ConsoleSession;
+use super::idp::oidc::keys::Ring;
 use super::idp::saml::partners::ServiceProvider;
+use super::idp::sessions::Session;
+use super::idp::strength::Strength;
+use super::idp::{Question, Why};
 use super::world::{Person, World};
 
 /// Who may receive the page's forms, and what is told to the next site.
@@ -70,12 +74,19 @@ struct PersonCard<'a> {
     person: &'a Person,
     initials: String,
     current: bool,
+    /// Has the focus.
+    first: bool,
 }
 
 impl<'a> PersonCard<'a> {
     fn new(person: &'a Person, signed_in: Option<&str>) -> Self {
         let initials = person.name.split_whitespace().filter_map(|word| word.chars().find(|c| c.is_alphabetic()));
-        Self { person, initials: initials.take(2).collect(), current: signed_in == Some(person.id.as_str()) }
+        Self {
+            person,
+            initials: initials.take(2).collect(),
+            current: signed_in == Some(person.id.as_str()),
+            first: false,
+        }
     }
 
     fn all(world: &'a World, signed_in: Option<&str>) -> Vec<Self> {
@@ -87,20 +98,55 @@ impl<'a> PersonCard<'a> {
 #[template(path = "sandbox/choose_person.html")]
 struct ChoosePerson<'a> {
     company: &'a str,
-    service_provider: &'a str,
+    application: &'a str,
+    protocol: &'a str,
     pending: &'a str,
     people: Vec<PersonCard<'a>>,
-    asked_again: bool,
+    expected: Option<&'a Person>,
+    why: Option<&'static str>,
+    strengths: Vec<StrengthChoice>,
+}
+
+struct StrengthChoice {
+    name: &'static str,
+    label: &'static str,
+    note: &'static str,
+    chosen: bool,
 }
 
 /// The identity provider's sign-in page.
-pub fn choose_person(state: &State, service_provider: &str, pending: &str, signed_in: Option<&str>) -> HttpResponse {
+pub fn choose_person(state: &State, question: &Question<'_>, pending: &str) -> HttpResponse {
+    let expected = question.expected.and_then(|id| state.world.person(id));
+    let mut people = PersonCard::all(&state.world, question.signed_in);
+    for card in &mut people {
+        card.first = question.expected.or(question.signed_in) == Some(card.person.id.as_str());
+    }
+    // Whoever is expected is the first to be read; the others keep their order.
+    people.sort_by_key(|card| question.expected != Some(card.person.id.as_str()));
     let page = ChoosePerson {
         company: state.world.company(),
-        service_provider,
+        application: question.application,
+        protocol: question.protocol,
         pending,
-        people: PersonCard::all(&state.world, signed_in),
-        asked_again: signed_in.is_some(),
+        people,
+        expected,
+        why: question.why.map(|why| match why {
+            Why::Again => "The application wants to be sure, so please say it again.",
+            Why::Strength => "The application asks for another way to sign in.",
+            Why::Somebody => "The application expects somebody else.",
+        }),
+        strengths: Strength::ALL
+            .into_iter()
+            .map(|strength| StrengthChoice {
+                name: strength.name(),
+                label: strength.label(),
+                note: match strength {
+                    Strength::Password => "one factor",
+                    Strength::SecurityKey => "two factors",
+                },
+                chosen: strength == question.strength,
+            })
+            .collect(),
     };
     // The form goes to ourselves; its answer is a page of ours too.
     render(200, &page, &Policy { form_action: None, referrer: "strict-origin" })
@@ -108,30 +154,101 @@ pub fn choose_person(state: &State, service_provider: &str, pending: &str, signe
 
 #[derive(Template)]
 #[template(path = "sandbox/send_answer.html")]
-struct SendAnswer<'a> {
-    acs_url: &'a str,
+struct SendFields<'a> {
+    action: &'a str,
     host: String,
-    response: &'a str,
-    relay_state: Option<&'a str>,
+    fields: &'a [(&'static str, String)],
 }
 
-/// The page that carries an answer to the service provider: by script, or by a button without scripts.
-pub fn send_answer(acs_url: &str, response: &str, relay_state: Option<&str>) -> HttpResponse {
-    let parsed = Url::parse(acs_url).ok();
-    let origin = parsed.as_ref().map(|url| url.origin().ascii_serialization());
-    let host = parsed.as_ref().and_then(Url::host_str).unwrap_or(acs_url).to_owned();
-    let page = SendAnswer { acs_url, host, response, relay_state };
+fn host_of(url: &str) -> String {
+    Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| url.to_owned())
+}
+
+/// The page that carries a message to another site: by script, or by a button without scripts.
+pub fn send_fields(action: &str, fields: &[(&'static str, String)]) -> HttpResponse {
+    let origin = Url::parse(action).ok().map(|url| url.origin().ascii_serialization());
+    let page = SendFields { action, host: host_of(action), fields };
     // Without an origin in it, some service providers refuse a post from elsewhere.
     render(200, &page, &Policy { form_action: origin.as_deref(), referrer: "strict-origin" })
+}
+
+#[derive(Template)]
+#[template(path = "sandbox/go_on.html")]
+struct GoOn<'a> {
+    url: &'a str,
+    host: String,
+}
+
+/// The page that leads on to another site.
+pub fn go_on(url: &str) -> HttpResponse {
+    render(200, &GoOn { url, host: host_of(url) }, &ORDINARY)
+}
+
+#[derive(Template)]
+#[template(path = "sandbox/signed_out.html")]
+struct SignedOut<'a> {
+    company: &'a str,
+    told: &'a [String],
+    untold: &'a [String],
+}
+
+/// Nobody is signed in any more; who was told, and who could not be.
+pub fn signed_out(state: &State, told: &[String], untold: &[String]) -> HttpResponse {
+    render(200, &SignedOut { company: state.world.company(), told, untold }, &ORDINARY)
+}
+
+#[derive(Template)]
+#[template(path = "sandbox/sign_out_question.html")]
+struct SignOutQuestion<'a> {
+    company: &'a str,
+    card: PersonCard<'a>,
+    strength: &'static str,
+    client: Option<&'a str>,
+    pending: &'a str,
+}
+
+/// Somebody wants this person signed out, and could not say who this person is.
+pub fn sign_out_question(
+    state: &State,
+    session: &Session,
+    person: &Person,
+    client: Option<&str>,
+    pending: &str,
+) -> HttpResponse {
+    let card = PersonCard::new(person, Some(&person.id));
+    let page =
+        SignOutQuestion { company: state.world.company(), card, strength: session.strength.label(), client, pending };
+    render(200, &page, &ORDINARY)
+}
+
+/// The person stays.
+pub fn still_signed_in() -> HttpResponse {
+    notice(
+        200,
+        &Notice {
+            title: "You are still signed in".to_owned(),
+            text: "Nothing has changed, here or anywhere else.".to_owned(),
+            link: Some(NoticeLink { text: "Your applications".to_owned(), href: "/idp".to_owned() }),
+        },
+    )
 }
 
 #[derive(Template)]
 #[template(path = "sandbox/idp_home.html")]
 struct IdpHome<'a> {
     company: &'a str,
-    signed_in: Option<PersonCard<'a>>,
+    signed_in: Option<SignedInCard<'a>>,
     partners: Vec<PartnerLink>,
+    clients: Vec<ClientLine<'a>>,
     metadata: String,
+    discovery: String,
+    keys: Option<KeyTable>,
+}
+
+struct SignedInCard<'a> {
+    card: PersonCard<'a>,
+    strength: &'static str,
+    since: String,
 }
 
 struct PartnerLink {
@@ -139,8 +256,38 @@ struct PartnerLink {
     href: String,
 }
 
+struct ClientLine<'a> {
+    id: &'a str,
+    address: &'a str,
+}
+
+struct KeyTable {
+    keys: Vec<KeyLine>,
+    step: &'static str,
+}
+
+struct KeyLine {
+    id: String,
+    state: &'static str,
+}
+
+impl KeyTable {
+    fn new(ring: &Ring) -> Self {
+        let line = |key: &crate::saml::key::SigningKey, state| KeyLine { id: key.id().to_owned(), state };
+        let mut keys = vec![line(&ring.current, "signs")];
+        keys.extend(ring.next.as_deref().map(|key| line(key, "published, will sign next")));
+        keys.extend(ring.previous.as_deref().map(|key| line(key, "published, has signed")));
+        Self { keys, step: ring.next_step() }
+    }
+}
+
 /// The identity provider's front page.
-pub fn idp_home(state: &State, signed_in: Option<&Person>, partners: &[ServiceProvider]) -> HttpResponse {
+pub fn idp_home(
+    state: &State,
+    signed_in: Option<(&Session, &Person)>,
+    partners: &[ServiceProvider],
+    keys: Option<&Ring>,
+) -> HttpResponse {
     let link = |partner: &ServiceProvider| {
         let query: String =
             url::form_urlencoded::Serializer::new(String::new()).append_pair("sp", &partner.entity_id).finish();
@@ -148,9 +295,16 @@ pub fn idp_home(state: &State, signed_in: Option<&Person>, partners: &[ServicePr
     };
     let page = IdpHome {
         company: state.world.company(),
-        signed_in: signed_in.map(|person| PersonCard::new(person, Some(&person.id))),
+        signed_in: signed_in.map(|(session, person)| SignedInCard {
+            card: PersonCard::new(person, Some(&person.id)),
+            strength: session.strength.label(),
+            since: instant(session.at),
+        }),
         partners: partners.iter().map(link).collect(),
+        clients: state.idp.oidc.registered().map(|(id, address)| ClientLine { id, address }).collect(),
         metadata: super::idp::saml::entity_id(&state.base),
+        discovery: super::idp::oidc::discovery_url(&state.base),
+        keys: keys.map(KeyTable::new),
     };
     render(200, &page, &ORDINARY)
 }
@@ -162,6 +316,7 @@ struct Landing<'a> {
     base: &'a str,
     sts: &'a str,
     idp_metadata: String,
+    idp_discovery: String,
     accounts: usize,
     roles: usize,
     people: Vec<PersonCard<'a>>,
@@ -190,6 +345,7 @@ pub fn landing(state: &State) -> HttpResponse {
         base,
         sts: base,
         idp_metadata: super::idp::saml::entity_id(&state.base),
+        idp_discovery: super::idp::oidc::discovery_url(&state.base),
         accounts: state.world.accounts().len(),
         roles: state.world.roles().len(),
         people: PersonCard::all(&state.world, None),

@@ -86,6 +86,7 @@ fn serve(clock: Arc<dyn Clock>, change: impl FnOnce(&mut SandboxConfig)) -> Url 
         world: World::larkspur(),
         saml_providers: BTreeMap::new(),
         service_providers: vec![MetadataSource::Inline(sp_metadata())],
+        oidc_clients: Vec::new(),
         any_loopback_service_provider: false,
     };
     let provider = "rolegate".parse().unwrap();

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::saml::key::SigningKey;
 use crate::saml::names::{BEARER, SUCCESS, date_time};
 use crate::saml::write::{Element, SAML, SAMLP, WriteError};
+use crate::sandbox::idp::sessions::NameId;
 use crate::sandbox::world::Person;
 use crate::sys::Rng;
 
@@ -13,7 +14,6 @@ pub const TRANSIENT: &str = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient
 pub const EMAIL: &str = "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress";
 pub const UNSPECIFIED: &str = "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified";
 const BASIC: &str = "urn:oasis:names:tc:SAML:2.0:attrname-format:basic";
-const PASSWORD: &str = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport";
 
 const REDEEMABLE: SignedDuration = SignedDuration::from_mins(5);
 const BACKDATED: SignedDuration = SignedDuration::from_secs(30);
@@ -31,8 +31,10 @@ pub struct Envelope<'a> {
 pub struct Authenticated<'a> {
     pub person: &'a Person,
     pub audience: &'a str,
-    pub name_id_format: &'a str,
+    pub name_id: &'a NameId,
     pub at: Timestamp,
+    /// The `AuthnContextClassRef`.
+    pub class: &'a str,
     pub session_index: &'a str,
     pub session_ends: Timestamp,
 }
@@ -45,6 +47,8 @@ pub enum Refusal {
     /// The person went away.
     AuthnFailed,
     InvalidNameIdPolicy,
+    /// Nobody signs in here in a way the request would take.
+    NoAuthnContext,
 }
 
 impl Refusal {
@@ -53,11 +57,41 @@ impl Refusal {
         match self {
             Self::NoPassive => ("Responder", "NoPassive", "Nobody is signed in and the request forbids to ask."),
             Self::AuthnFailed => ("Responder", "AuthnFailed", "The person did not want to sign in."),
+            Self::NoAuthnContext => {
+                ("Responder", "NoAuthnContext", "There was no sign-in of the kind the request asks for.")
+            }
             Self::InvalidNameIdPolicy => {
                 ("Requester", "InvalidNameIDPolicy", "That kind of name is not given out here.")
             }
         }
     }
+}
+
+/// The name of somebody for one service provider. A persistent or transient one means something only between two
+/// parties, and says which.
+///
+/// Spec: SAML core 8.3.
+pub fn name_id(person: &Person, format: &str, issuer: &str, service_provider: &str, rng: &dyn Rng) -> NameId {
+    let (value, qualified) = match format {
+        EMAIL => (person.email.clone(), false),
+        TRANSIENT => (rng.xml_id(), true),
+        _ => (person.id.clone(), true),
+    };
+    NameId {
+        value,
+        format: Some(format.to_owned()),
+        name_qualifier: qualified.then(|| issuer.to_owned()),
+        sp_name_qualifier: qualified.then(|| service_provider.to_owned()),
+    }
+}
+
+/// The name as it stands in a message.
+pub fn name_id_element(name_id: &NameId) -> Element {
+    Element::new(SAML, "NameID")
+        .attr_some("Format", name_id.format.as_deref())
+        .attr_some("NameQualifier", name_id.name_qualifier.as_deref())
+        .attr_some("SPNameQualifier", name_id.sp_name_qualifier.as_deref())
+        .text(name_id.value.as_str())
 }
 
 /// A response with one signed assertion.
@@ -72,11 +106,6 @@ pub fn authenticated(
     rng: &dyn Rng,
 ) -> Result<String, WriteError> {
     let person = who.person;
-    let name_id = match who.name_id_format {
-        EMAIL => person.email.clone(),
-        TRANSIENT => rng.xml_id(),
-        _ => person.id.clone(),
-    };
     let until = date_time(now + REDEEMABLE);
     let confirmation = Element::new(SAML, "SubjectConfirmationData")
         .attr_some("InResponseTo", envelope.in_response_to)
@@ -94,7 +123,7 @@ pub fn authenticated(
         .child(Element::new(SAML, "Issuer").text(envelope.issuer))
         .child(
             Element::new(SAML, "Subject")
-                .child(Element::new(SAML, "NameID").attr("Format", who.name_id_format).text(name_id))
+                .child(name_id_element(who.name_id))
                 .child(Element::new(SAML, "SubjectConfirmation").attr("Method", BEARER).child(confirmation)),
         )
         .child(
@@ -111,7 +140,8 @@ pub fn authenticated(
                 .attr("SessionIndex", who.session_index)
                 .attr("SessionNotOnOrAfter", date_time(who.session_ends))
                 .child(
-                    Element::new(SAML, "AuthnContext").child(Element::new(SAML, "AuthnContextClassRef").text(PASSWORD)),
+                    Element::new(SAML, "AuthnContext")
+                        .child(Element::new(SAML, "AuthnContextClassRef").text(who.class)),
                 ),
         )
         .child(

@@ -6,29 +6,28 @@ mod answer;
 pub mod logout;
 pub mod partners;
 
-use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
+use roxmltree::Node;
 use serde::{Deserialize, Serialize};
 
 use self::answer::{Authenticated, Envelope, Refusal};
-use super::super::pages::{self, Notice};
-use super::super::world::Person;
-use super::super::{State, cookie_named};
-use crate::saml::gate::{self, Limits, Root, Sha1};
+use super::onward::{Arrived, Onward};
+use super::sessions::{self, Participant, Session};
+use super::strength::{Comparison, Strength};
+use super::{Asked, Question, Why};
+use crate::saml::gate::{self, Gated, Limits, Root, Sha1};
 use crate::saml::message::AuthnRequest;
-use crate::saml::names::{BINDING_POST, BINDING_REDIRECT};
+use crate::saml::names::{self, BINDING_POST, BINDING_REDIRECT};
 use crate::saml::redirect::{self, Carries};
 use crate::saml::write::{DS, Element, MD, SAMLP};
+use crate::sandbox::State;
+use crate::sandbox::pages::{self, Notice};
+use crate::sandbox::world::Person;
 
-const COOKIE: &str = "rolegate_dev_idp";
-/// How long the identity provider remembers who is signed in.
-const SESSION: SignedDuration = SignedDuration::from_hours(8);
-/// How long the list of people may stay open before somebody clicks.
-const PATIENCE: SignedDuration = SignedDuration::from_mins(30);
 /// A request may be this old, or this much ahead of our clock.
 const REQUEST_WINDOW: SignedDuration = SignedDuration::from_mins(10);
 const MAX_REQUEST: usize = 64 * 1024;
@@ -37,47 +36,56 @@ const MAX_RELAY_STATE: usize = 2_000;
 
 const FORMATS: [&str; 4] = [answer::PERSISTENT, answer::EMAIL, answer::TRANSIENT, answer::UNSPECIFIED];
 
-/// A request that was understood and believed, between its arrival and the click. It travels sealed through the page.
+/// A request that was understood and believed, between its arrival and the click.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Pending {
+pub struct Pending {
     service_provider: String,
     acs_url: String,
     in_response_to: Option<String>,
     relay_state: Option<String>,
     name_id_format: String,
-    until: Timestamp,
+    context: Option<Context>,
 }
 
-/// Who is signed in, in a sealed cookie.
+/// `samlp:RequestedAuthnContext`: how strong a sign-in has to be.
+///
+/// Spec: SAML core 3.3.2.2.1.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Remembered {
-    person: String,
-    at: Timestamp,
-    session_index: String,
+struct Context {
+    comparison: Comparison,
+    classes: Vec<String>,
 }
 
-impl Remembered {
-    fn ends(&self) -> Timestamp {
-        self.at + SESSION
+impl Context {
+    fn read(request: Node<'_, '_>) -> Result<Option<Self>, RequestError> {
+        let is = |node: &Node<'_, '_>, name: &'static str| node.has_tag_name((names::SAMLP, name));
+        let Some(node) = request.children().find(|node| is(node, "RequestedAuthnContext")) else { return Ok(None) };
+        let comparison = match node.attribute("Comparison") {
+            None | Some("exact") => Comparison::Exact,
+            Some("minimum") => Comparison::Minimum,
+            Some("maximum") => Comparison::Maximum,
+            Some("better") => Comparison::Better,
+            Some(other) => return Err(RequestError::Unreadable(format!("`{other}` is no way to compare contexts"))),
+        };
+        let classes = node.children().filter(|child| child.has_tag_name((names::SAML, "AuthnContextClassRef")));
+        let classes = classes.filter_map(gate::text_of).map(str::to_owned).collect();
+        Ok(Some(Self { comparison, classes }))
     }
-}
 
-const PENDING: &str = "idp:pending";
-const REMEMBERED: &str = "idp:session";
+    fn met_by(&self, strength: Strength) -> bool {
+        strength.meets(self.comparison, &self.classes)
+    }
 
-fn seal<T: Serialize>(state: &State, place: &str, value: &T) -> String {
-    let plain = serde_json::to_vec(value).expect("texts and instants are always JSON");
-    URL_SAFE_NO_PAD.encode(state.sealing.seal(place, &plain, &*state.rng))
-}
-
-fn open<T: for<'de> Deserialize<'de>>(state: &State, place: &str, text: &str) -> Option<T> {
-    let sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
-    serde_json::from_slice(&state.sealing.open(place, &sealed).ok()?).ok()
+    /// What to suggest: of several that would do, the one that was named first.
+    fn suggestion(&self) -> Option<Strength> {
+        let named = self.classes.iter().filter_map(|class| Strength::from_class(class));
+        named.chain(Strength::ALL).find(|strength| self.met_by(*strength))
+    }
 }
 
 /// Why a request is not answered. Nothing is sent to whoever asked: the address could be anybody's.
 #[derive(Debug, thiserror::Error)]
-enum RequestError {
+pub enum RequestError {
     #[error("There is no SAMLRequest that can be read: {0}")]
     Unreadable(String),
     #[error("The request is not SAML 2.0.")]
@@ -99,7 +107,7 @@ enum RequestError {
 }
 
 impl RequestError {
-    fn page(&self) -> HttpResponse {
+    pub fn page(&self) -> HttpResponse {
         tracing::info!("the development identity provider refused a request: {self}");
         pages::notice(
             400,
@@ -134,6 +142,7 @@ pub async fn metadata(state: web::Data<State>) -> HttpResponse {
                         .child(Element::new(DS, "KeyInfo").child(Element::new(DS, "X509Data").child(certificate))),
                 )
                 .child(service("SingleLogoutService", "idp/saml/slo", BINDING_REDIRECT))
+                .child(service("SingleLogoutService", "idp/saml/slo", BINDING_POST))
                 .children(FORMATS.iter().map(|format| Element::new(MD, "NameIDFormat").text(*format)))
                 .child(service("SingleSignOnService", "idp/saml/sso", BINDING_REDIRECT))
                 .child(service("SingleSignOnService", "idp/saml/sso", BINDING_POST)),
@@ -147,7 +156,7 @@ pub async fn metadata(state: web::Data<State>) -> HttpResponse {
     }
 }
 
-fn broken(error: &dyn std::fmt::Display) -> HttpResponse {
+pub fn broken(error: &dyn std::fmt::Display) -> HttpResponse {
     tracing::error!("the development identity provider could not write an answer: {error}");
     pages::notice(
         500,
@@ -189,12 +198,45 @@ pub async fn sso_post(request: HttpRequest, form: web::Form<SsoForm>, state: web
     sso(&request, &state, &xml, form.relay_state, Binding::Post).await
 }
 
+/// How a message came.
+#[derive(Debug, Clone, Copy)]
 enum Binding<'a> {
     /// With the raw query, where that holds a signature.
     Redirect {
         signature: Option<&'a str>,
     },
     Post,
+}
+
+impl Binding<'_> {
+    /// Checks the signature of a message, if it has one and there is a certificate to check it with. Gives whether
+    /// there was one.
+    fn check(
+        self,
+        carries: Carries,
+        gated: &Gated<'_>,
+        partner: &partners::ServiceProvider,
+    ) -> Result<bool, RequestError> {
+        let wrong = |error: &dyn std::fmt::Display| RequestError::Signature(error.to_string());
+        let signed = match self {
+            Self::Redirect { signature } => signature.is_some(),
+            Self::Post => !gated.signatures().is_empty(),
+        };
+        if !signed || partner.certificates.is_empty() {
+            return Ok(signed);
+        }
+        match self {
+            Self::Redirect { signature } => {
+                redirect::verify(carries, signature.unwrap_or_default(), &partner.certificates, Sha1::Refused)
+                    .map_err(|error| wrong(&error))?;
+            }
+            Self::Post => {
+                crate::saml::signature::verify(gated, &partner.certificates, Sha1::Refused)
+                    .map_err(|error| wrong(&error))?;
+            }
+        }
+        Ok(true)
+    }
 }
 
 async fn sso(
@@ -244,23 +286,14 @@ async fn understand(
     if relay_state.as_ref().is_some_and(|text| text.chars().count() > MAX_RELAY_STATE) {
         return Err(RequestError::RelayState);
     }
-    let (partner, acs_url) =
-        state.service_providers.find(issuer, read.acs_url, now).await.ok_or_else(|| RequestError::Unregistered {
+    let (partner, acs_url) = state.idp.service_providers.find(issuer, read.acs_url, now).await.ok_or_else(|| {
+        RequestError::Unregistered {
             issuer: issuer.to_owned(),
             acs_url: read.acs_url.unwrap_or("the default address").to_owned(),
-        })?;
-    let signature = |error: &dyn std::fmt::Display| RequestError::Signature(error.to_string());
-    match binding {
-        Binding::Redirect { signature: Some(query) } if !partner.certificates.is_empty() => {
-            redirect::verify(Carries::Request, query, &partner.certificates, Sha1::Refused)
-                .map_err(|error| signature(&error))?;
         }
-        Binding::Post if !gated.signatures().is_empty() && !partner.certificates.is_empty() => {
-            crate::saml::signature::verify(&gated, &partner.certificates, Sha1::Refused)
-                .map_err(|error| signature(&error))?;
-        }
-        _ if partner.requests_signed => return Err(signature(&"it has no signature")),
-        _ => {}
+    })?;
+    if !binding.check(Carries::Request, &gated, &partner)? && partner.requests_signed {
+        return Err(RequestError::Signature("it has no signature".to_owned()));
     }
     let asked = read.name_id_format.unwrap_or(answer::UNSPECIFIED);
     let known_format = FORMATS.contains(&asked);
@@ -270,7 +303,7 @@ async fn understand(
         in_response_to: Some(read.id.to_owned()),
         relay_state,
         name_id_format: if asked == answer::UNSPECIFIED { answer::PERSISTENT } else { asked }.to_owned(),
-        until: now + PATIENCE,
+        context: Context::read(gated.root())?,
     };
     Ok((pending, Wishes { force: read.force_authn, passive: read.is_passive, known_format }))
 }
@@ -279,54 +312,65 @@ fn respond(request: &HttpRequest, state: &State, pending: &Pending, wishes: &Wis
     if !wishes.known_format {
         return say_no(state, pending, Refusal::InvalidNameIdPolicy);
     }
-    match remembered(request, state) {
-        Some((remembered, person)) if !wishes.force => say_yes(state, pending, person, &remembered),
+    let Some(suggested) = pending.context.as_ref().map_or(Some(Strength::default()), Context::suggestion) else {
+        return say_no(state, pending, Refusal::NoAuthnContext);
+    };
+    let signed_in = sessions::of_browser(request, state);
+    let strong = |strength| pending.context.as_ref().is_none_or(|context| context.met_by(strength));
+    match &signed_in {
+        Some((session, person)) if !wishes.force && strong(session.strength) => {
+            say_yes(state, pending, person, session)
+        }
         _ if wishes.passive => say_no(state, pending, Refusal::NoPassive),
-        signed_in => ask(state, pending, signed_in.map(|(_, person)| person.id.as_str())),
+        signed_in => {
+            let question = Question {
+                application: &pending.service_provider,
+                protocol: "SAML 2.0",
+                signed_in: signed_in.as_ref().map(|(_, person)| person.id.as_str()),
+                expected: None,
+                why: signed_in.as_ref().map(|_| if wishes.force { Why::Again } else { Why::Strength }),
+                strength: suggested,
+            };
+            super::ask(state, Asked::Saml(pending.clone()), question)
+        }
     }
-}
-
-/// The list of people.
-fn ask(state: &State, pending: &Pending, signed_in: Option<&str>) -> HttpResponse {
-    pages::choose_person(state, &pending.service_provider, &seal(state, PENDING, pending), signed_in)
-}
-
-fn remembered<'s>(request: &HttpRequest, state: &'s State) -> Option<(Remembered, &'s Person)> {
-    let cookie = request.cookie(&cookie_named(COOKIE, &state.base))?;
-    let remembered: Remembered = open(state, REMEMBERED, cookie.value())?;
-    let person = state.world.person(&remembered.person)?;
-    (state.clock.now() < remembered.ends()).then_some((remembered, person))
-}
-
-fn cookie(state: &State, value: String) -> Cookie<'static> {
-    // Lax is enough although requests come by POST too: without the cookie the person is merely asked again.
-    Cookie::build(cookie_named(COOKIE, &state.base), value)
-        .path("/idp")
-        .http_only(true)
-        .same_site(SameSite::Lax)
-        .secure(state.base.scheme() == "https")
-        .finish()
 }
 
 fn envelope<'a>(issuer: &'a str, pending: &'a Pending) -> Envelope<'a> {
     Envelope { issuer, destination: &pending.acs_url, in_response_to: pending.in_response_to.as_deref() }
 }
 
-fn say_yes(state: &State, pending: &Pending, person: &Person, remembered: &Remembered) -> HttpResponse {
+/// Vouches for somebody.
+pub fn say_yes(state: &State, pending: &Pending, person: &Person, session: &Session) -> HttpResponse {
+    // The person may have chosen another way than the one that was asked for.
+    if pending.context.as_ref().is_some_and(|context| !context.met_by(session.strength)) {
+        return say_no(state, pending, Refusal::NoAuthnContext);
+    }
     let issuer = entity_id(&state.base);
+    let name_id = answer::name_id(person, &pending.name_id_format, &issuer, &pending.service_provider, &*state.rng);
     let who = Authenticated {
         person,
         audience: &pending.service_provider,
-        name_id_format: &pending.name_id_format,
-        at: remembered.at,
-        session_index: &remembered.session_index,
-        session_ends: remembered.ends(),
+        name_id: &name_id,
+        at: session.at,
+        class: session.strength.class(),
+        session_index: &session.index,
+        session_ends: session.ends(),
     };
     let (key, now) = (&state.keys.idp, state.clock.now());
     match answer::authenticated(envelope(&issuer, pending), &who, key, now, &*state.rng) {
-        Ok(xml) => send(pending, &xml),
+        Ok(xml) => {
+            let participant = Participant { entity_id: pending.service_provider.clone(), name_id };
+            state.idp.sessions.tell_service_provider(&session.index, participant);
+            send(pending, &xml)
+        }
         Err(error) => broken(&error),
     }
+}
+
+/// The person has gone back without signing in.
+pub fn went_away(state: &State, pending: &Pending) -> HttpResponse {
+    say_no(state, pending, Refusal::AuthnFailed)
 }
 
 fn say_no(state: &State, pending: &Pending, refusal: Refusal) -> HttpResponse {
@@ -338,7 +382,9 @@ fn say_no(state: &State, pending: &Pending, refusal: Refusal) -> HttpResponse {
 }
 
 fn send(pending: &Pending, xml: &str) -> HttpResponse {
-    pages::send_answer(&pending.acs_url, &STANDARD.encode(xml), pending.relay_state.as_deref())
+    let mut fields = vec![("SAMLResponse", STANDARD.encode(xml))];
+    fields.extend(pending.relay_state.clone().map(|relay_state| ("RelayState", relay_state)));
+    Onward::Post { action: pending.acs_url.clone(), fields }.send(Arrived::ByForm)
 }
 
 #[derive(Deserialize)]
@@ -356,7 +402,7 @@ pub async fn initiate(request: HttpRequest, query: web::Query<InitiateQuery>, st
     if query.relay_state.as_ref().is_some_and(|text| text.chars().count() > MAX_RELAY_STATE) {
         return RequestError::RelayState.page();
     }
-    let all = state.service_providers.all(now).await;
+    let all = state.idp.service_providers.all(now).await;
     let partner = match &query.sp {
         None => all.first(),
         Some(entity_id) => all.iter().find(|partner| partner.entity_id == *entity_id),
@@ -374,60 +420,7 @@ pub async fn initiate(request: HttpRequest, query: web::Query<InitiateQuery>, st
         in_response_to: None,
         relay_state: query.relay_state,
         name_id_format: answer::PERSISTENT.to_owned(),
-        until: now + PATIENCE,
+        context: None,
     };
     respond(&request, &state, &pending, &Wishes { force: false, passive: false, known_format: true })
-}
-
-#[derive(Deserialize)]
-pub struct SignInForm {
-    pending: String,
-    /// Empty when the person goes away.
-    person: String,
-}
-
-/// `POST /idp/saml/sign-in`: a click on the list.
-pub async fn sign_in(form: web::Form<SignInForm>, state: web::Data<State>) -> HttpResponse {
-    let now = state.clock.now();
-    let pending = open::<Pending>(&state, PENDING, &form.pending).filter(|pending| now < pending.until);
-    let Some(pending) = pending else {
-        return pages::notice(
-            400,
-            &Notice {
-                title: "That took too long".to_owned(),
-                text: "Please go back to where you came from and begin again.".to_owned(),
-                link: None,
-            },
-        );
-    };
-    if form.person.is_empty() {
-        return say_no(&state, &pending, Refusal::AuthnFailed);
-    }
-    let Some(person) = state.world.person(&form.person) else {
-        return pages::notice(
-            400,
-            &Notice {
-                title: "Nobody here has that name".to_owned(),
-                text: "Please choose somebody from the list.".to_owned(),
-                link: None,
-            },
-        );
-    };
-    let remembered = Remembered { person: person.id.clone(), at: now, session_index: state.rng.xml_id() };
-    let mut response = say_yes(&state, &pending, person, &remembered);
-    let _ = response.add_cookie(&cookie(&state, seal(&state, REMEMBERED, &remembered)));
-    response
-}
-
-/// `POST /idp/sign-out`: forgets who is signed in.
-pub async fn sign_out(state: web::Data<State>) -> HttpResponse {
-    let mut gone = cookie(&state, String::new());
-    gone.make_removal();
-    HttpResponse::SeeOther().cookie(gone).insert_header(("Location", "/idp")).finish()
-}
-
-/// `GET /idp`: who is signed in, and where to.
-pub async fn home(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
-    let partners = state.service_providers.all(state.clock.now()).await;
-    pages::idp_home(&state, remembered(&request, &state).map(|(_, person)| person), &partners)
 }

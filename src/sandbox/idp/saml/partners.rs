@@ -15,9 +15,32 @@ pub struct ServiceProvider {
     pub entity_id: String,
     /// The default first.
     pub acs_urls: Vec<String>,
-    pub slo_url: Option<String>,
+    /// Where logout messages go, the binding we prefer first.
+    pub logout: Vec<LogoutEndpoint>,
     pub certificates: Vec<SigningCertificate>,
     pub requests_signed: bool,
+}
+
+/// How a logout message travels; the first is preferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogoutBinding {
+    Redirect,
+    Post,
+}
+
+/// `md:SingleLogoutService`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogoutEndpoint {
+    pub binding: LogoutBinding,
+    pub location: String,
+    /// Where answers go, if not there too.
+    pub response_location: Option<String>,
+}
+
+impl LogoutEndpoint {
+    pub fn for_responses(&self) -> &str {
+        self.response_location.as_deref().unwrap_or(&self.location)
+    }
 }
 
 /// The registered service providers.
@@ -66,7 +89,7 @@ impl Partners {
         let stranger = ServiceProvider {
             entity_id: issuer.to_owned(),
             acs_urls: vec![acs_url.clone()],
-            slo_url: None,
+            logout: Vec::new(),
             certificates: Vec::new(),
             requests_signed: false,
         };
@@ -115,12 +138,23 @@ fn service_provider(entity: Node<'_, '_>) -> Option<ServiceProvider> {
         })
         .collect();
     endpoints.sort();
-    let slo_url = descriptor
+    let web_page = |url: &&str| Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    let mut logout: Vec<LogoutEndpoint> = descriptor
         .children()
-        .find(|node| is(node, "SingleLogoutService") && node.attribute("Binding") == Some(BINDING_REDIRECT))
-        .and_then(|node| node.attribute("ResponseLocation").or_else(|| node.attribute("Location")))
-        .filter(|url| Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https")))
-        .map(str::to_owned);
+        .filter(|node| is(node, "SingleLogoutService"))
+        .filter_map(|node| {
+            Some(LogoutEndpoint {
+                binding: match node.attribute("Binding")? {
+                    BINDING_REDIRECT => LogoutBinding::Redirect,
+                    BINDING_POST => LogoutBinding::Post,
+                    _ => return None,
+                },
+                location: node.attribute("Location").filter(web_page)?.to_owned(),
+                response_location: node.attribute("ResponseLocation").filter(web_page).map(str::to_owned),
+            })
+        })
+        .collect();
+    logout.sort();
     let certificates = descriptor
         .children()
         .filter(|node| is(node, "KeyDescriptor") && node.attribute("use") != Some("encryption"))
@@ -134,7 +168,7 @@ fn service_provider(entity: Node<'_, '_>) -> Option<ServiceProvider> {
     Some(ServiceProvider {
         entity_id: entity.attribute("entityID")?.to_owned(),
         acs_urls,
-        slo_url,
+        logout,
         certificates,
         requests_signed: matches!(descriptor.attribute("AuthnRequestsSigned"), Some("true" | "1")),
     })
