@@ -18,6 +18,7 @@ use url::Url;
 mod assume_role;
 mod console;
 mod idp;
+mod oidc;
 mod protocol;
 
 const BROKER: &str = "https://broker.example.test/saml/idp";
