@@ -110,3 +110,79 @@ impl Callback {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::super::forge::{self, ISSUER};
+    use super::*;
+
+    fn code(parameters: &str, promised: bool) -> Result<String, &'static str> {
+        let mut settings = forge::settings();
+        settings.provider.iss_parameter = promised;
+        let state = "s".repeat(43);
+        let callback = Callback::read(&parameters.replace("STATE", &state)).map_err(|e| e.code())?;
+        assert_eq!(callback.state().expose_secret(), state);
+        callback.code(&settings).map(|code| code.expose_secret().to_owned()).map_err(|e| e.code())
+    }
+
+    #[test]
+    fn a_code_is_given_out_only_from_the_right_provider() {
+        let iss = format!("&iss={}", ISSUER.replace(':', "%3A"));
+        let ok = Ok("a b+/=".to_owned());
+        assert_eq!(code("state=STATE&code=a+b%2B%2F%3D&session_state=x&hd=corp.example", false), ok);
+        assert_eq!(code(&format!("state=STATE&code=a+b%2B%2F%3D{iss}"), true), ok);
+        assert_eq!(code(&format!("state=STATE&code=a+b%2B%2F%3D{iss}"), false), ok);
+        assert_eq!(code("state=STATE&code=x", true), Err("iss-parameter-missing"));
+        assert_eq!(code(&format!("state=STATE&code=x{iss}/"), false), Err("iss-parameter-wrong"));
+        assert_eq!(code("state=STATE&code=x&iss=https://evil.example", false), Err("iss-parameter-wrong"));
+        assert_eq!(code("state=STATE&code=x&iss=", false), Err("iss-parameter-wrong"));
+        assert_eq!(code("state=STATE&error=access_denied&iss=https://evil.example", false), Err("iss-parameter-wrong"));
+        assert_eq!(code("state=STATE&error=access_denied", true), Err("iss-parameter-missing"));
+        assert_eq!(code(&format!("state=STATE&error=access_denied{iss}"), true), Err("provider-error"));
+    }
+
+    #[test]
+    fn what_two_readers_could_read_differently_is_refused() {
+        for (parameters, expected) in [
+            ("", "state-unusable"),
+            ("code=x", "state-unusable"),
+            ("state=short&code=x", "state-unusable"),
+            ("state=STATE", "callback-empty"),
+            ("state=STATE&code=", "code-unusable"),
+            ("state=STATE&code=a%00b", "code-unusable"),
+            ("state=STATE&code=%C3%A9", "code-unusable"),
+            ("state=STATE&code=x&error=y", "callback-contradictory"),
+            ("state=STATE&code=x&code=y", "callback-repeated-parameter"),
+            ("state=STATE&state=STATE&code=x", "callback-repeated-parameter"),
+            ("state=STATE&code=x&c%6Fde=x", "callback-repeated-parameter"),
+            ("state=STATE&code=x&iss=a&iss=b", "callback-repeated-parameter"),
+            ("state=STATE&code=x&other=1&other=1", "callback-repeated-parameter"),
+            ("state=STATE&code=x&id_token=y", "callback-carries-token"),
+            ("state=STATE&code=x&access_token=y", "callback-carries-token"),
+            ("state=STATE&response=y", "callback-carries-token"),
+        ] {
+            assert_eq!(code(parameters, false), Err(expected), "{parameters}");
+        }
+        assert_eq!(code(&format!("state=STATE&code={}", "x".repeat(8_193)), false), Err("code-unusable"));
+        assert_eq!(code(&"x".repeat(16_385), false), Err("callback-too-large"));
+    }
+
+    #[test]
+    fn the_providers_own_words_are_for_the_log_and_end_somewhere() {
+        let long = "x".repeat(1_000);
+        let text = format!("state={}&error=no%0A&error_description=%1b[31m{long}", "s".repeat(43));
+        let error = Callback::read(&text).unwrap().code(&forge::settings()).unwrap_err();
+        let OidcError::Provider { error, description: Some(description) } = error else { panic!("{error}") };
+        assert_eq!(error, "no");
+        assert!(description.starts_with("[31mxxx") && description.chars().count() == 201);
+    }
+
+    #[test]
+    fn a_code_is_not_printed() {
+        let callback = Callback::read(&format!("state={}&code=marker", "s".repeat(43))).unwrap();
+        let printed = format!("{callback:?}");
+        assert!(!printed.contains("marker") && !printed.contains("sss"), "{printed}");
+    }
+}

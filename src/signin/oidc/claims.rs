@@ -203,3 +203,167 @@ fn groups(source: &ClaimGroups, settings: &Settings, sources: Sources<'_>) -> Gr
         Some(reason) => Groups::Incomplete { values, reason },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::forge::settings;
+    use super::*;
+
+    fn object(value: Value) -> Object {
+        match value {
+            Value::Object(object) => object,
+            other => panic!("{other}"),
+        }
+    }
+
+    fn path(parts: &[&str]) -> ClaimPath {
+        ClaimPath::new(parts.iter().map(|part| (*part).to_owned()).collect()).unwrap()
+    }
+
+    fn read(settings: &Settings, claims: Value) -> Result<Person, &'static str> {
+        let claims = object(claims);
+        person(settings, "sub-1", Sources::id_token(&claims)).map_err(|e| e.code())
+    }
+
+    fn groups_of(
+        claim: ClaimPath,
+        delimiter: Option<&str>,
+        prefix: Option<&str>,
+        limit: Option<u32>,
+        claims: Value,
+    ) -> Groups {
+        let mut settings = settings();
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        settings.claims.groups = Some(ClaimGroups { claim, delimiter: owned(delimiter), prefix: owned(prefix) });
+        settings.groups_limit = limit;
+        read(&settings, claims).unwrap().groups
+    }
+
+    fn complete(values: &[&str]) -> Groups {
+        Groups::Complete { values: values.iter().map(|value| (*value).to_owned()).collect() }
+    }
+
+    #[test]
+    fn groups_come_as_a_list_as_one_text_or_joined() {
+        let simple = |value: Value| groups_of(path(&["groups"]), None, None, None, json!({"groups": value}));
+        assert_eq!(simple(json!(["a", "b", "a", "", " c "])), complete(&["a", "b", "c"]));
+        assert_eq!(simple(json!("a,b")), complete(&["a,b"]));
+        assert_eq!(simple(json!([7, true, null])), complete(&["7", "true"]));
+        assert_eq!(simple(json!(null)), complete(&[]));
+        let split = |value: Value| groups_of(path(&["groups"]), Some(","), Some("/"), None, json!({"groups": value}));
+        assert_eq!(split(json!("/a, /b/c,d,/")), complete(&["a", "b/c"]));
+        assert_eq!(split(json!(["/a,/b", "/c"])), complete(&["a", "b", "c"]));
+    }
+
+    #[test]
+    fn a_name_is_literal_and_a_path_walks() {
+        let claims = json!({
+            "https://corp.example/groups": ["literal"],
+            "realm_access.roles": ["dotted"],
+            "realm_access": {"roles": ["walked"], "text": "x"},
+        });
+        let at = |parts: &[&str]| groups_of(path(parts), None, None, None, claims.clone());
+        assert_eq!(at(&["https://corp.example/groups"]), complete(&["literal"]));
+        assert_eq!(at(&["realm_access.roles"]), complete(&["dotted"]));
+        assert_eq!(at(&["realm_access", "roles"]), complete(&["walked"]));
+        assert_eq!(at(&["realm_access", "text", "more"]), complete(&[]));
+        assert_eq!(at(&["absent", "roles"]), complete(&[]));
+    }
+
+    #[test]
+    fn what_was_left_out_is_incomplete_and_never_none() {
+        let pointer = json!({"endpoint": "https://graph.example/x", "access_token": "t"});
+        let distributed = json!({"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": pointer}});
+        let groups = |claim: &[&str], limit, claims: Value| groups_of(path(claim), None, None, limit, claims);
+        for claims in [
+            distributed.clone(),
+            json!({"hasgroups": true}),
+            json!({"hasgroups": "true"}),
+            json!({"groups": ["a", ["b"]]}),
+            json!({"groups": {"a": 1}}),
+            json!({"groups": ["a"], "_claim_names": {"groups": "src1"}}),
+        ] {
+            let found = groups(&["groups"], None, claims.clone());
+            assert!(matches!(found, Groups::Incomplete { .. }), "{claims}: {found:?}");
+        }
+        assert!(matches!(
+            groups(&["resource_access", "x"], None, json!({"_claim_names": {"resource_access": "s"}})),
+            Groups::Incomplete { .. }
+        ));
+        // About another claim.
+        assert_eq!(groups(&["roles"], None, distributed), complete(&[]));
+        assert_eq!(groups(&["roles"], None, json!({"hasgroups": true, "roles": ["a"]})), complete(&["a"]));
+        assert_eq!(groups(&["groups"], None, json!({"hasgroups": false})), complete(&[]));
+
+        let many = |count: usize| json!({"groups": (0..count).map(|n| format!("g{n}")).collect::<Vec<_>>()});
+        assert!(matches!(groups(&["groups"], Some(3), many(2)), Groups::Complete { .. }));
+        let cut = groups(&["groups"], Some(3), many(3));
+        assert!(matches!(&cut, Groups::Incomplete { values, .. } if values.len() == 3), "{cut:?}");
+        assert!(matches!(groups(&["groups"], Some(3), many(4)), Groups::Complete { .. }));
+    }
+
+    #[test]
+    fn a_list_is_cut_before_our_prefix_picks_from_it() {
+        let claims = json!({"groups": ["/a", "b", "c"]});
+        let found = groups_of(path(&["groups"]), None, Some("/"), Some(3), claims);
+        assert!(matches!(found, Groups::Incomplete { values, .. } if values == ["a"]));
+    }
+
+    #[test]
+    fn an_address_counts_only_when_somebody_has_checked_it() {
+        let mut settings = settings();
+        let email = |settings: &Settings, claims: Value| read(settings, claims).unwrap().email;
+        let some = Some("a@corp.example".to_owned());
+        assert_eq!(email(&settings, json!({"email": "a@corp.example", "email_verified": true})), some);
+        assert_eq!(email(&settings, json!({"email": "a@corp.example", "email_verified": "true"})), some);
+        for doubtful in [json!(false), json!("false"), json!(null), json!(1), json!("yes"), json!([true])] {
+            assert_eq!(email(&settings, json!({"email": "a@corp.example", "email_verified": doubtful})), None);
+        }
+        // The check is about `email`; whoever can choose their `upn` must not ride on it.
+        settings.claims.email = path(&["upn"]);
+        let other = json!({"email": "own@mail.example", "email_verified": true, "upn": "a@corp.example"});
+        assert_eq!(email(&settings, other.clone()), None);
+        settings.trust_email = true;
+        assert_eq!(email(&settings, other), some);
+    }
+
+    #[test]
+    fn an_address_and_its_check_come_from_one_answer() {
+        let settings = settings();
+        let id_token = object(json!({"email": "a@corp.example"}));
+        let userinfo = object(json!({"email_verified": true}));
+        let sources = |userinfo| Sources { id_token: &id_token, userinfo: Some(userinfo), prefer: Prefer::IdToken };
+        assert_eq!(person(&settings, "s", sources(&userinfo)).unwrap().email, None);
+        let both = object(json!({"email": "b@corp.example", "email_verified": true}));
+        assert_eq!(person(&settings, "s", sources(&both)).unwrap().email.as_deref(), Some("b@corp.example"));
+    }
+
+    #[test]
+    fn the_subject_is_exactly_one_usable_text() {
+        let mut settings = settings();
+        assert_eq!(read(&settings, json!({"sub": "not read here"})).unwrap().subject, "sub-1");
+        settings.claims.subject = Some(path(&["oid"]));
+        assert_eq!(read(&settings, json!({"oid": "o-1"})).unwrap().subject, "o-1");
+        assert_eq!(read(&settings, json!({"oid": ["o-1"]})).unwrap().subject, "o-1");
+        assert_eq!(read(&settings, json!({"oid": 7})).unwrap().subject, "7");
+        for missing in
+            [json!({}), json!({"oid": ""}), json!({"oid": ["a", "b"]}), json!({"oid": {}}), json!({"oid": null})]
+        {
+            assert_eq!(read(&settings, missing.clone()), Err("subject-claim-missing"), "{missing}");
+        }
+        assert_eq!(read(&settings, json!({"oid": "a\u{0}"})), Err("subject-unusable"));
+        assert_eq!(read(&settings, json!({"oid": "x".repeat(1_025)})), Err("subject-unusable"));
+    }
+
+    #[test]
+    fn further_claims_become_attributes() {
+        let mut settings = settings();
+        settings.claims.extra.insert("cost".parse().unwrap(), path(&["costs", "center"]));
+        settings.claims.extra.insert("gone".parse().unwrap(), path(&["gone"]));
+        let person = read(&settings, json!({"costs": {"center": [4711, "x"]}, "gone": {}})).unwrap();
+        assert_eq!(person.attributes.values("cost"), ["4711", "x"]);
+        assert!(person.attributes.values("gone").is_empty());
+    }
+}

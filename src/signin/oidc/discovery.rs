@@ -210,3 +210,101 @@ impl Reader<'_> {
         if allowed && plain && url.has_host() { Ok(Some(url)) } else { Err(refused()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::forge::{ISSUER, discovery, metadata, with};
+    use super::*;
+
+    fn code(document: &Value, issuer: &str) -> &'static str {
+        let issuer = issuer.parse().unwrap();
+        ProviderMetadata::read(document.to_string().as_bytes(), &issuer).map_or_else(|e| e.code(), |_| "accepted")
+    }
+
+    #[test]
+    fn a_slash_at_the_end_counts_except_in_where_to_look() {
+        for (issuer, expected) in [
+            ("https://idp.example", "https://idp.example/.well-known/openid-configuration"),
+            ("https://idp.example/", "https://idp.example/.well-known/openid-configuration"),
+            ("https://idp.example/a/b/", "https://idp.example/a/b/.well-known/openid-configuration"),
+            ("https://idp.example/a//", "https://idp.example/a//.well-known/openid-configuration"),
+        ] {
+            assert_eq!(discovery_url(&issuer.parse().unwrap()).as_str(), expected);
+            assert_eq!(code(&with(discovery(), &json!({"issuer": issuer})), issuer), "accepted");
+        }
+        let error = ProviderMetadata::read(
+            with(discovery(), &json!({"issuer": "https://idp.example/"})).to_string().as_bytes(),
+            &"https://idp.example".parse().unwrap(),
+        );
+        let error = error.unwrap_err();
+        assert_eq!(error.code(), "discovery-issuer-wrong");
+        assert!(error.to_string().contains("slash at the end"), "{error}");
+    }
+
+    #[test]
+    fn what_a_provider_offers_is_read_and_the_rest_left_alone() {
+        let metadata = metadata(&with(
+            discovery(),
+            &json!({
+                "authorization_response_iss_parameter_supported": true,
+                "backchannel_logout_supported": true,
+                "token_endpoint_auth_methods_supported": ["client_secret_post"],
+                "code_challenge_methods_supported": ["plain", "S256"],
+                "id_token_signing_alg_values_supported": ["none", "RS256"],
+                "claims_supported": [1, {}],
+            }),
+        ));
+        assert_eq!(metadata.token_endpoint.as_str(), "https://idp.example/token");
+        assert!(metadata.iss_parameter && metadata.backchannel_logout);
+        assert_eq!(metadata.code_challenge_methods, ["plain", "S256"]);
+        assert_eq!(metadata.signing_algorithms, ["none", "RS256"]);
+        assert!(!format!("{metadata:?}").contains("logo_uri"), "a logo is nobody's to fetch");
+    }
+
+    #[test]
+    fn a_document_of_another_issuer_or_with_unsafe_addresses_is_refused() {
+        for (changes, expected) in [
+            (json!({"issuer": null}), "discovery-member-missing"),
+            (json!({"issuer": "https://evil.example"}), "discovery-issuer-wrong"),
+            (json!({"issuer": "https://login.microsoftonline.com/{tenantid}/v2.0"}), "discovery-many-tenants"),
+            (json!({"token_endpoint": null}), "discovery-member-missing"),
+            (json!({"jwks_uri": null}), "discovery-member-missing"),
+            (json!({"token_endpoint": 7}), "discovery-member-malformed"),
+            (json!({"token_endpoint": "http://idp.example/token"}), "discovery-endpoint-refused"),
+            (json!({"token_endpoint": "https://user@idp.example/token"}), "discovery-endpoint-refused"),
+            (json!({"token_endpoint": "https://idp.example/token#x"}), "discovery-endpoint-refused"),
+            (json!({"token_endpoint": "/token"}), "discovery-endpoint-refused"),
+            (json!({"jwks_uri": "file:///etc/passwd"}), "discovery-endpoint-refused"),
+            (json!({"jwks_uri": "http://127.0.0.1/jwks"}), "discovery-endpoint-refused"),
+            (json!({"jwks_uri": "https://localhost/jwks"}), "discovery-endpoint-refused"),
+            (json!({"userinfo_endpoint": "https://[::1]/"}), "discovery-endpoint-refused"),
+            (json!({"authorization_endpoint": "javascript:alert(1)"}), "discovery-endpoint-refused"),
+            (json!({"end_session_endpoint": "http://idp.example/logout"}), "discovery-endpoint-refused"),
+            (json!({"authorization_response_iss_parameter_supported": "true"}), "discovery-member-malformed"),
+            (json!({"token_endpoint_auth_methods_supported": "none"}), "discovery-member-malformed"),
+            (json!({"userinfo_endpoint": null, "end_session_endpoint": null}), "accepted"),
+        ] {
+            assert_eq!(code(&with(discovery(), &changes), ISSUER), expected, "{changes}");
+        }
+        let local = json!({"issuer": "http://127.0.0.1:9/", "jwks_uri": "http://localhost:9/jwks"});
+        assert_eq!(code(&with(discovery(), &local), "http://127.0.0.1:9/"), "accepted");
+    }
+
+    #[test]
+    fn how_we_prove_who_we_are_follows_the_catalog_and_then_the_provider() {
+        let with_methods =
+            |methods: Value| metadata(&with(discovery(), &json!({"token_endpoint_auth_methods_supported": methods})));
+        let silent = metadata(&discovery());
+        assert_eq!(silent.client_auth(None, true), Ok(ClientAuth::Basic));
+        assert_eq!(silent.client_auth(None, false), Ok(ClientAuth::None));
+        assert_eq!(silent.client_auth(Some(ClientAuth::PrivateKeyJwt), false), Ok(ClientAuth::PrivateKeyJwt));
+        let both = with_methods(json!(["client_secret_post", "client_secret_basic"]));
+        assert_eq!(both.client_auth(None, true), Ok(ClientAuth::Basic));
+        let post = with_methods(json!(["private_key_jwt", "client_secret_post"]));
+        assert_eq!(post.client_auth(None, true), Ok(ClientAuth::Post));
+        assert_eq!(post.client_auth(Some(ClientAuth::Basic), true), Ok(ClientAuth::Basic));
+        assert!(with_methods(json!(["private_key_jwt"])).client_auth(None, true).is_err());
+    }
+}

@@ -180,6 +180,8 @@ fn key<'a>(id: Option<&str>, algorithm: JwsAlgorithm, settings: &'a Settings) ->
         ([], None) => Err(JwsError::NoKey(algorithm)),
         ([], Some(id)) if named.is_empty() => Err(JwsError::UnknownKey(excerpt(id))),
         ([], Some(id)) => Err(JwsError::KeyMismatch { id: excerpt(id), algorithm }),
+        // One key under two names, or with and without `alg`, is one key.
+        ([first, others @ ..], _) if others.iter().all(|other| other.is(first)) => Ok(first),
         (several, _) => Err(JwsError::Ambiguous(several.len())),
     }
 }

@@ -51,6 +51,8 @@ pub struct Key {
     /// The one algorithm it is for, where the provider says so.
     algorithm: Option<JwsAlgorithm>,
     kind: KeyKind,
+    /// The numbers of the key, by which it is told from others whatever they are called.
+    numbers: Vec<u8>,
     key: CoreJsonWebKey,
 }
 
@@ -82,6 +84,11 @@ impl Key {
             A::EdDsa => self.kind == KeyKind::Ed25519,
         };
         kind && self.algorithm.is_none_or(|own| own == algorithm)
+    }
+
+    /// Whether both are one key, under whatever names.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.numbers == other.numbers
     }
 
     pub(super) fn verifies(&self, algorithm: JwsAlgorithm, message: &[u8], signature: &[u8]) -> bool {
@@ -257,13 +264,13 @@ fn read(member: &Value) -> Result<Key, Unusable> {
             Some(name.parse::<JwsAlgorithm>().map_err(|_| Unusable::Algorithm(excerpt(name)))?)
         }
     };
-    let (kind, key) = match kind {
+    let (kind, numbers, key) = match kind {
         "RSA" => rsa(member, id.as_deref())?,
         "EC" => ec(member, id.as_deref())?,
         "OKP" => okp(member, id.as_deref())?,
         other => return Err(Unusable::Type(excerpt(other))),
     };
-    let key = Key { id, algorithm, kind, key };
+    let key = Key { id, algorithm, kind, numbers, key };
     match key.algorithm {
         Some(algorithm) if !key.fits(algorithm) => Err(Unusable::Algorithm(algorithm.to_string())),
         _ => Ok(key),
@@ -285,7 +292,7 @@ fn core_id(id: Option<&str>) -> Option<JsonWebKeyId> {
     id.map(|id| JsonWebKeyId::new(id.to_owned()))
 }
 
-fn rsa(member: &Object, id: Option<&str>) -> Result<(KeyKind, CoreJsonWebKey), Unusable> {
+fn rsa(member: &Object, id: Option<&str>) -> Result<(KeyKind, Vec<u8>, CoreJsonWebKey), Unusable> {
     let (n, e) = (number(member, "n")?, number(member, "e")?);
     let modulus = BigNum::from_slice(&n).map_err(|_| Unusable::Numbers)?;
     let exponent = BigNum::from_slice(&e).map_err(|_| Unusable::Numbers)?;
@@ -297,10 +304,11 @@ fn rsa(member: &Object, id: Option<&str>) -> Result<(KeyKind, CoreJsonWebKey), U
     if !modulus.is_bit_set(0) || !exponent.is_bit_set(0) || !(2..=32).contains(&exponent.num_bits()) {
         return Err(Unusable::Numbers);
     }
-    Ok((KeyKind::Rsa { bits: bits.unsigned_abs() }, CoreJsonWebKey::new_rsa(n, e, core_id(id))))
+    let numbers = [modulus.to_vec(), exponent.to_vec()].concat();
+    Ok((KeyKind::Rsa { bits: bits.unsigned_abs() }, numbers, CoreJsonWebKey::new_rsa(n, e, core_id(id))))
 }
 
-fn ec(member: &Object, id: Option<&str>) -> Result<(KeyKind, CoreJsonWebKey), Unusable> {
+fn ec(member: &Object, id: Option<&str>) -> Result<(KeyKind, Vec<u8>, CoreJsonWebKey), Unusable> {
     let curve = text(member, "crv").ok_or(Unusable::Numbers)?;
     let (kind, nid, crv, length) = match curve {
         "P-256" => (KeyKind::P256, Nid::X9_62_PRIME256V1, CoreJsonCurveType::P256, 32),
@@ -317,10 +325,11 @@ fn ec(member: &Object, id: Option<&str>) -> Result<(KeyKind, CoreJsonWebKey), Un
             .check_key()
     };
     on_curve().map_err(|_: openssl::error::ErrorStack| Unusable::Numbers)?;
-    Ok((kind, CoreJsonWebKey::new_ec(x, y, crv, core_id(id))))
+    let numbers = [x.as_slice(), &y].concat();
+    Ok((kind, numbers, CoreJsonWebKey::new_ec(x, y, crv, core_id(id))))
 }
 
-fn okp(member: &Object, id: Option<&str>) -> Result<(KeyKind, CoreJsonWebKey), Unusable> {
+fn okp(member: &Object, id: Option<&str>) -> Result<(KeyKind, Vec<u8>, CoreJsonWebKey), Unusable> {
     match text(member, "crv").ok_or(Unusable::Numbers)? {
         "Ed25519" => {}
         other => return Err(Unusable::Curve(excerpt(other))),
@@ -329,5 +338,91 @@ fn okp(member: &Object, id: Option<&str>) -> Result<(KeyKind, CoreJsonWebKey), U
     if x.len() != 32 {
         return Err(Unusable::Numbers);
     }
-    Ok((KeyKind::Ed25519, CoreJsonWebKey::new_okp(x, CoreJsonCurveType::Ed25519, core_id(id))))
+    Ok((KeyKind::Ed25519, x.clone(), CoreJsonWebKey::new_okp(x, CoreJsonCurveType::Ed25519, core_id(id))))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::forge::{ED25519, OTHER_RSA, P256, P384, RSA, SMALL_RSA, jwks, with};
+    use super::*;
+
+    fn why(key: Value) -> Unusable {
+        let keys = Keys::read(&jwks([RSA.jwk(), key])).unwrap();
+        assert_eq!(keys.iter().count(), 1, "the other key counts");
+        keys.skipped()[0].why.clone()
+    }
+
+    #[test]
+    fn a_set_may_hold_keys_of_every_kind_and_members_of_every_name() {
+        let rsa =
+            with(RSA.jwk(), &json!({"alg": "RS256", "use": "sig", "key_ops": ["verify"], "x5c": ["x"], "new": {}}));
+        let bare = with(OTHER_RSA.jwk(), &json!({"kid": null}));
+        let unknown = json!({"kty": "AKP", "alg": "ML-DSA-65", "pub": "AAAA", "kid": "new"});
+        let keys = jwks([rsa, bare, P256.jwk(), P384.jwk(), ED25519.jwk(), unknown, RSA.jwk(), RSA.jwk()]);
+        let keys = Keys::read(&keys).unwrap();
+        let kinds: Vec<_> = keys.iter().map(|key| (key.id(), key.kind())).collect();
+        assert_eq!(
+            kinds,
+            [
+                (Some("rsa-1"), KeyKind::Rsa { bits: 2048 }),
+                (None, KeyKind::Rsa { bits: 2048 }),
+                (Some("p256-1"), KeyKind::P256),
+                (Some("p384-1"), KeyKind::P384),
+                (Some("ed-1"), KeyKind::Ed25519),
+                // Without `alg` it is another key than the first; listed twice it is listed once.
+                (Some("rsa-1"), KeyKind::Rsa { bits: 2048 }),
+            ]
+        );
+        assert_eq!(keys.skipped()[0].why, Unusable::Algorithm("ML-DSA-65".to_owned()));
+    }
+
+    #[test]
+    fn a_key_that_must_not_be_used_is_left_out_and_the_others_count() {
+        for (key, expected) in [
+            (json!("key"), Unusable::Shape),
+            (json!({"kid": "x"}), Unusable::Shape),
+            (with(OTHER_RSA.jwk(), &json!({"kid": 7})), Unusable::Id),
+            (with(OTHER_RSA.jwk(), &json!({"kid": "x".repeat(513)})), Unusable::Id),
+            (json!({"kty": "AKP", "pub": "AAAA"}), Unusable::Type("AKP".to_owned())),
+            (json!({"kty": "oct", "k": "c2VjcmV0"}), Unusable::Symmetric),
+            (with(OTHER_RSA.jwk(), &json!({"k": "c2VjcmV0"})), Unusable::Symmetric),
+            (with(OTHER_RSA.jwk(), &json!({"d": "AQAB"})), Unusable::Private),
+            (with(P256.jwk(), &json!({"d": "AQAB"})), Unusable::Private),
+            (with(OTHER_RSA.jwk(), &json!({"use": "enc"})), Unusable::Use),
+            (with(OTHER_RSA.jwk(), &json!({"use": ["sig"]})), Unusable::Use),
+            (with(OTHER_RSA.jwk(), &json!({"key_ops": ["encrypt"]})), Unusable::Use),
+            (with(OTHER_RSA.jwk(), &json!({"alg": "HS256"})), Unusable::Algorithm("HS256".to_owned())),
+            (with(OTHER_RSA.jwk(), &json!({"alg": "RSA-OAEP"})), Unusable::Algorithm("RSA-OAEP".to_owned())),
+            (with(OTHER_RSA.jwk(), &json!({"alg": "ES256"})), Unusable::Algorithm("ES256".to_owned())),
+            (with(P384.jwk(), &json!({"alg": "ES256"})), Unusable::Algorithm("ES256".to_owned())),
+            (SMALL_RSA.jwk(), Unusable::Size(1024)),
+            (with(OTHER_RSA.jwk(), &json!({"n": "_".repeat(900)})), Unusable::Size(5400)),
+            (with(OTHER_RSA.jwk(), &json!({"e": "AQ"})), Unusable::Numbers),
+            (with(OTHER_RSA.jwk(), &json!({"e": "AQAA"})), Unusable::Numbers),
+            (with(OTHER_RSA.jwk(), &json!({"e": null})), Unusable::Numbers),
+            (with(OTHER_RSA.jwk(), &json!({"n": "not base64"})), Unusable::Numbers),
+            (with(P256.jwk(), &json!({"crv": "P-521"})), Unusable::Curve("P-521".to_owned())),
+            (with(P256.jwk(), &json!({"x": P256.jwk()["y"]})), Unusable::Numbers),
+            (with(P256.jwk(), &json!({"y": "AA"})), Unusable::Numbers),
+            (with(ED25519.jwk(), &json!({"crv": "X25519"})), Unusable::Curve("X25519".to_owned())),
+            (with(ED25519.jwk(), &json!({"x": "AAAA"})), Unusable::Numbers),
+        ] {
+            assert_eq!(why(key.clone()), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_set_without_a_usable_key_is_no_set() {
+        let code = |set: &[u8]| Keys::read(set).map_or_else(|e| e.code(), |_| "accepted");
+        assert_eq!(code(b"{}"), "jwks-keys-missing");
+        assert_eq!(code(br#"{"keys": {}}"#), "jwks-keys-missing");
+        assert_eq!(code(br#"{"keys": []}"#), "jwks-no-usable-key");
+        assert_eq!(code(&jwks([json!({"kty": "oct", "k": "AAAA"}), SMALL_RSA.jwk()])), "jwks-no-usable-key");
+        assert_eq!(code(&jwks(vec![RSA.jwk(); 101])), "jwks-too-many-keys");
+        assert_eq!(code(b"<html>"), "json-malformed");
+        assert_eq!(code(br#"{"keys":[],"keys":[]}"#), "json-duplicate-member");
+        assert_eq!(code(&vec![b' '; Keys::MAX_BYTES + 1]), "json-too-large");
+    }
 }

@@ -144,3 +144,114 @@ pub fn judge_logout_token(token: &str, settings: &Settings, now: Timestamp) -> R
         replay_until: claims.replay_until(issued),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::forge::{self, CLIENT, ISSUER, OTHER_RSA, RSA, now, settings, with};
+    use super::*;
+
+    fn header() -> Value {
+        json!({"alg": "RS256", "kid": RSA.id, "typ": "logout+jwt"})
+    }
+
+    fn claims() -> Value {
+        let at = now().as_second();
+        json!({
+            "iss": ISSUER, "aud": CLIENT, "iat": at, "exp": at + 120, "jti": "j-1",
+            "sub": "person-1", "sid": "s-1", "events": {EVENT: {}},
+        })
+    }
+
+    fn code(token: &str) -> &'static str {
+        judge_logout_token(token, &settings(), now()).map_or_else(|e| e.code(), |_| "accepted")
+    }
+
+    #[test]
+    fn a_logout_token_says_whose_sessions_end() {
+        let token = judge_logout_token(&RSA.token(&header(), &claims()), &settings(), now()).unwrap();
+        assert_eq!((token.sub.as_deref(), token.sid.as_deref()), (Some("person-1"), Some("s-1")));
+        assert_eq!((token.issuer.as_str(), token.jti.as_str()), (ISSUER, "j-1"));
+        assert_eq!(token.replay_until, now() + jiff::SignedDuration::from_mins(14));
+    }
+
+    #[test]
+    fn a_logout_token_is_refused_for_every_reason_the_specification_has() {
+        let at = now().as_second();
+        for (changes, expected) in [
+            (json!({"iss": "https://evil.example"}), "issuer-wrong"),
+            (json!({"iss": null}), "claim-missing"),
+            (json!({"aud": "other"}), "audience-wrong"),
+            (json!({"aud": null}), "claim-missing"),
+            (json!({"aud": ["other", CLIENT]}), "accepted"),
+            (json!({"iat": null}), "claim-missing"),
+            (json!({"iat": at - 780}), "issued-long-ago"),
+            (json!({"iat": at + 181, "exp": at + 300}), "issued-in-future"),
+            (json!({"exp": null}), "claim-missing"),
+            (json!({"iat": at - 400, "exp": at - 180}), "expired"),
+            (json!({"events": null}), "logout-event-missing"),
+            (json!({"events": {}}), "logout-event-missing"),
+            (json!({"events": [EVENT]}), "logout-event-missing"),
+            (json!({"events": EVENT}), "logout-event-missing"),
+            (json!({"events": {EVENT: true}}), "logout-event-missing"),
+            (json!({"events": {"http://schemas.openid.net/event/other": {}}}), "logout-event-missing"),
+            (json!({"nonce": "n"}), "logout-nonce-present"),
+            (json!({"sub": null, "sid": null}), "logout-names-nobody"),
+            (json!({"sub": null}), "accepted"),
+            (json!({"sid": null}), "accepted"),
+            (json!({"sub": ""}), "subject-unusable"),
+            (json!({"sid": ""}), "logout-session-unusable"),
+            (json!({"sid": 7}), "claim-malformed"),
+            (json!({"jti": null}), "logout-id-missing"),
+            (json!({"jti": ""}), "logout-id-missing"),
+            (json!({"jti": "j".repeat(513)}), "logout-id-missing"),
+        ] {
+            assert_eq!(code(&RSA.token(&header(), &with(claims(), &changes))), expected, "{changes}");
+        }
+        for (changes, expected) in [
+            (json!({"typ": null}), "accepted"),
+            (json!({"typ": "JWT"}), "accepted"),
+            (json!({"typ": "application/logout+jwt"}), "accepted"),
+            (json!({"typ": "at+jwt"}), "token-type-wrong"),
+            (json!({"typ": "secevent+jwt"}), "token-type-wrong"),
+            (json!({"alg": "none"}), "token-unsigned"),
+            (json!({"alg": "HS256"}), "algorithm-not-allowed"),
+            (json!({"kid": "gone"}), "key-unknown"),
+        ] {
+            assert_eq!(code(&RSA.token(&with(header(), &changes), &claims())), expected, "{changes}");
+        }
+        assert_eq!(code(&OTHER_RSA.token(&header(), &claims())), "signature-wrong");
+        assert_eq!(code(&"x".repeat(70_000)), "token-too-large");
+    }
+
+    #[test]
+    fn no_token_passes_for_one_of_another_kind() {
+        assert_eq!(code(&RSA.token(&forge::header(), &forge::claims())), "logout-event-missing");
+        // With the event smuggled in, the nonce gives an ID token away.
+        let both = with(forge::claims(), &json!({"events": {EVENT: {}}, "jti": "j"}));
+        assert_eq!(code(&RSA.token(&forge::header(), &both)), "logout-nonce-present");
+    }
+
+    #[test]
+    fn an_unknown_key_can_be_told_apart() {
+        let token = RSA.token(&with(header(), &json!({"kid": "new"})), &claims());
+        assert!(judge_logout_token(&token, &settings(), now()).unwrap_err().is_unknown_key());
+        let token = OTHER_RSA.token(&header(), &claims());
+        assert!(!judge_logout_token(&token, &settings(), now()).unwrap_err().is_unknown_key());
+    }
+
+    #[test]
+    fn signing_out_at_the_provider_shows_it_the_token_it_gave() {
+        let back = "https://broker.example/oidc/idp/signed-out".parse().unwrap();
+        let url = end_session_url(&settings(), Some(&"a.b.c".into()), &back, "handle").unwrap();
+        assert_eq!(
+            url.as_str(),
+            "https://idp.example/logout?tenant=7&id_token_hint=a.b.c&client_id=rolegate-client\
+             &post_logout_redirect_uri=https%3A%2F%2Fbroker.example%2Foidc%2Fidp%2Fsigned-out&state=handle"
+        );
+        let mut settings = settings();
+        settings.provider.end_session_endpoint = None;
+        assert_eq!(end_session_url(&settings, None, &back, "handle"), None);
+    }
+}

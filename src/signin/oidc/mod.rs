@@ -14,12 +14,16 @@ mod callback;
 mod claims;
 mod discovery;
 mod error;
+#[cfg(test)]
+mod forge;
 mod json;
 mod judge;
 mod jws;
 mod keys;
 pub mod logout;
 mod start;
+#[cfg(test)]
+mod tests;
 mod token;
 mod userinfo;
 

@@ -237,3 +237,136 @@ fn text<'a>(answer: &'a Object, name: &'static str) -> Result<Option<&'a str>, O
         Some(_) => Err(OidcError::TokenMember(name)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::forge::{self, CLIENT, now, secrets, settings};
+    use super::*;
+    use crate::saml::certificate::SigningCertificate;
+    use crate::saml::key::KeySize;
+    use crate::sys::SeededRng;
+
+    fn request(settings: &Settings, credential: &Credential) -> (TokenRequest, BTreeMap<String, String>) {
+        let code = SecretString::from("the code&=+");
+        let request = TokenRequest::new(settings, credential, &code, &secrets(), &SeededRng::new(1), now()).unwrap();
+        let form = form_urlencoded::parse(request.body.expose_secret().as_bytes()).into_owned().collect();
+        (request, form)
+    }
+
+    #[test]
+    fn a_code_is_exchanged_with_the_verifier_and_the_address_it_was_asked_with() {
+        let (request, form) = request(&settings(), &Credential::Public);
+        assert_eq!(request.url.as_str(), "https://idp.example/token");
+        assert!(request.authorization.is_none());
+        let verifier = secrets().pkce_verifier.expose_secret().to_owned();
+        let expected = [
+            ("client_id", CLIENT),
+            ("code", "the code&=+"),
+            ("code_verifier", verifier.as_str()),
+            ("grant_type", "authorization_code"),
+            ("redirect_uri", "https://broker.example/oidc/idp/callback"),
+        ];
+        let form: Vec<_> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(form, expected);
+        let printed = format!("{request:?} {:?}", Credential::Post("marker".into()));
+        assert!(!printed.contains("code") && !printed.contains("marker"), "{printed}");
+    }
+
+    #[test]
+    fn a_secret_is_form_encoded_before_it_becomes_basic() {
+        let mut settings = settings();
+        settings.client_id = "https://rp.example/:x".to_owned();
+        let (request, form) = request(&settings, &Credential::Basic("p%c/: +é".into()));
+        let header = request.authorization.unwrap();
+        let pair = STANDARD.decode(header.expose_secret().strip_prefix("Basic ").unwrap()).unwrap();
+        assert_eq!(String::from_utf8(pair).unwrap(), "https%3A%2F%2Frp.example%2F%3Ax:p%25c%2F%3A+%2B%C3%A9");
+        assert!(!form.contains_key("client_secret") && !form.contains_key("client_id"));
+    }
+
+    #[test]
+    fn a_posted_secret_is_in_the_form_alone() {
+        let (request, form) = request(&settings(), &Credential::Post("p%c".into()));
+        assert!(request.authorization.is_none());
+        assert_eq!((form["client_id"].as_str(), form["client_secret"].as_str()), (CLIENT, "p%c"));
+    }
+
+    #[test]
+    fn a_client_assertion_names_its_key_in_every_way_and_lives_for_a_minute() {
+        let rng = SeededRng::new(2);
+        let key = Arc::new(SigningKey::generate(KeySize::Rsa2048, "client", now(), &rng).unwrap());
+        let (_, form) = request(&settings(), &Credential::PrivateKey(Arc::clone(&key)));
+        assert_eq!(form["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+        let (signed, signature) = form["client_assertion"].rsplit_once('.').unwrap();
+        let certificate = SigningCertificate::from_der(key.certificate_der()).unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        assert!(certificate.verifies(openssl::hash::MessageDigest::sha256(), signed.as_bytes(), &signature));
+        let parts: Vec<Value> = signed
+            .split('.')
+            .map(|part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap())
+            .collect();
+        let x5t = URL_SAFE_NO_PAD.encode(sha256(key.certificate_der()));
+        assert_eq!(
+            (&parts[0]["alg"], &parts[0]["kid"], &parts[0]["x5t#S256"]),
+            (&json!("RS256"), &json!(key.id()), &json!(x5t))
+        );
+        assert_eq!(parts[0]["x5t"].as_str().unwrap().len(), 27);
+        let claims = &parts[1];
+        assert_eq!((&claims["iss"], &claims["sub"]), (&json!(CLIENT), &json!(CLIENT)));
+        assert_eq!(claims["aud"], json!("https://idp.example/token"), "one text and no list");
+        assert_eq!(claims["exp"].as_i64().unwrap() - now().as_second(), 60);
+        assert_eq!(claims["jti"].as_str().unwrap().len(), 43);
+
+        let set: Value = serde_json::from_str(&client_jwks([&*key])).unwrap();
+        assert_eq!(set["keys"][0]["kid"], json!(key.id()));
+        assert_eq!(set["keys"][0]["x5t#S256"], json!(x5t));
+        let public = super::super::Keys::read(set.to_string().as_bytes()).unwrap();
+        let public = public.iter().next().unwrap();
+        assert!(public.verifies(crate::catalog::JwsAlgorithm::Rs256, signed.as_bytes(), &signature));
+        assert!(!set.to_string().contains("\"d\""), "only the public half is published");
+    }
+
+    fn read(status: u16, body: &Value) -> Result<TokenResponse, OidcError> {
+        TokenResponse::read(status, body.to_string().as_bytes(), &settings())
+    }
+
+    #[test]
+    fn an_answer_is_tokens_or_the_providers_reason() {
+        let good =
+            json!({"token_type": "bearer", "access_token": "a", "id_token": "x.y.z", "expires_in": "7", "scope": 1});
+        assert!(read(200, &good).is_ok());
+        for (status, changes, expected) in [
+            (200, json!({"id_token": null}), "id-token-missing"),
+            (200, json!({"id_token": 7}), "token-response-malformed"),
+            (200, json!({"token_type": null}), "token-response-malformed"),
+            (200, json!({"token_type": "DPoP"}), "access-token-type-wrong"),
+            (200, json!({"access_token": "a\r\nb"}), "token-response-malformed"),
+            (200, json!({"access_token": ""}), "token-response-malformed"),
+            (200, json!({"access_token": null}), "accepted"),
+            (200, json!({"error": "invalid_grant"}), "token-refused"),
+            (400, json!({"error": "invalid_grant"}), "token-refused"),
+            (302, json!({}), "token-status"),
+            (500, json!({}), "token-status"),
+            (201, json!({}), "token-status"),
+        ] {
+            let read = read(status, &forge::with(good.clone(), &changes));
+            assert_eq!(read.map_or_else(|e| e.code(), |_| "accepted"), expected, "{status} {changes}");
+        }
+        let code = |status, body: &[u8]| TokenResponse::read(status, body, &settings()).unwrap_err().code();
+        assert_eq!(code(200, b"<html>"), "json-malformed");
+        assert_eq!(code(502, b"<html>"), "token-status");
+        assert_eq!(code(200, &vec![b' '; 600 * 1024]), "json-too-large");
+        assert_eq!(code(200, br#"{"id_token":"a","id_token":"b"}"#), "json-duplicate-member");
+    }
+
+    #[test]
+    fn a_refusal_keeps_the_providers_words_for_the_operator() {
+        let body = json!({"error": "invalid_client", "error_description": "AADSTS7000215:\nInvalid client secret"});
+        let error = read(401, &body).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the token endpoint answered with the status 401: invalid_client (AADSTS7000215:Invalid client secret)"
+        );
+    }
+}
