@@ -18,10 +18,11 @@ use url::Url;
 
 use crate::audit::{Chain, ChainKey, Event, Kind};
 use crate::config::{Config, Database, Rate, SealingKeySource, StoreConfig, sealing_key_from_base64};
-use crate::flows::connectors::Connectors;
+use crate::flows::connectors::{Connectors, OwnKeys};
 use crate::flows::current::CurrentCatalog;
 use crate::flows::finish_sign_in::{FinishSignIn, SessionTimes};
 use crate::flows::issue::Issue;
+use crate::flows::receive_code::ReceiveCode;
 use crate::flows::receive_reply::ReceiveReply;
 use crate::flows::sessions::Sessions;
 use crate::flows::start_sign_in::StartSignIn;
@@ -33,6 +34,7 @@ use crate::issuance::{Consoles, Issuer, Parts, Regions};
 use crate::saml::key::{KeySize, SigningKey};
 use crate::store::keys::StoredKey;
 use crate::store::{Store, StoreError, keys};
+use crate::sys::http::Outbound;
 use crate::sys::seal::SealingKey;
 use crate::sys::{Clock, Rng};
 use crate::web::aws::SamlMetadata;
@@ -43,6 +45,9 @@ use crate::web::limits::Limits;
 use crate::web::picker::HelpText;
 use crate::web::routes;
 use crate::web::session::Cookies;
+
+/// How many OpenID providers are waited for at once; a provider that hangs must not hold up what is quick.
+const PROVIDERS_AT_ONCE: usize = 64;
 
 /// Why a broker could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -196,6 +201,7 @@ struct Services {
     connectors: web::Data<Connectors>,
     start: web::Data<StartSignIn>,
     receive: web::Data<ReceiveReply>,
+    receive_code: web::Data<ReceiveCode>,
     finish: web::Data<FinishSignIn>,
     sessions: web::Data<Sessions>,
     issue: web::Data<Issue>,
@@ -219,9 +225,15 @@ impl App {
         let public_url = config.public_url.as_url();
         let size =
             KeySize::try_from(config.keys.signing_key_bits.get()).expect("the settings allow only sizes there are");
-        let aws_key = own_key(&ground, &base.sealing, "aws-signing", size, public_url).await?;
-        let sp_key = own_key(&ground, &base.sealing, "saml-service-provider", size, public_url).await?;
+        // Made side by side the first time: each takes a moment.
+        let (aws_key, sp_key, client_key) = tokio::try_join!(
+            own_key(&ground, &base.sealing, "aws-signing", size, public_url),
+            own_key(&ground, &base.sealing, "saml-service-provider", size, public_url),
+            own_key(&ground, &base.sealing, "oidc-client", size, public_url),
+        )?;
+        let own_keys = OwnKeys { saml: Arc::new(sp_key), oidc: Arc::new(client_key) };
         let http = crate::sys::http::client(config.aws.connect_timeout)?;
+        let outbound = Outbound::new(http.clone(), config.aws.connect_timeout)?;
 
         let home = public_url.clone();
         let aws_metadata = Metadata {
@@ -265,7 +277,7 @@ impl App {
 
         let catalog = CurrentCatalog::new(ground.store.clone());
         let connectors =
-            Connectors::new(ground.clone(), http, public_url.clone(), Arc::new(sp_key), config.web.max_body);
+            Connectors::new(ground.clone(), outbound.clone(), public_url.clone(), own_keys, config.web.max_body);
         let signed = |limit: Duration| SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
         let judges = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let rate = |rate: &Rate| crate::web::limits::Rate { per_minute: rate.per_minute, burst: rate.burst };
@@ -285,6 +297,14 @@ impl App {
                 connectors: connectors.clone(),
                 ticket_ttl: signed(config.sign_in.ticket_ttl),
                 judges: Arc::new(Semaphore::new(judges)),
+            }),
+            receive_code: web::Data::new(ReceiveCode {
+                ground: ground.clone(),
+                catalog: catalog.clone(),
+                connectors: connectors.clone(),
+                http: outbound,
+                ticket_ttl: signed(config.sign_in.ticket_ttl),
+                calls: Arc::new(Semaphore::new(PROVIDERS_AT_ONCE)),
             }),
             finish: web::Data::new(FinishSignIn::new(
                 ground.clone(),
@@ -437,6 +457,7 @@ impl Services {
             .app_data(self.connectors.clone())
             .app_data(self.start.clone())
             .app_data(self.receive.clone())
+            .app_data(self.receive_code.clone())
             .app_data(self.finish.clone())
             .app_data(self.sessions.clone())
             .app_data(self.issue.clone())

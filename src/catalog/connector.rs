@@ -134,6 +134,17 @@ pub enum ConnectorKind {
     Oidc(Box<OidcConnector>),
 }
 
+impl ConnectorKind {
+    /// As it is written in a file, and the first part of the connector's addresses.
+    #[must_use]
+    pub const fn protocol(&self) -> &'static str {
+        match self {
+            Self::Saml(_) => "saml",
+            Self::Oidc(_) => "oidc",
+        }
+    }
+}
+
 /// How long a browser session begun through this connector lasts, where it differs from the settings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionLimits {

@@ -14,6 +14,7 @@ pub mod current;
 pub mod favourite;
 pub mod finish_sign_in;
 pub mod issue;
+pub mod receive_code;
 pub mod receive_reply;
 pub mod sessions;
 pub mod start_sign_in;
@@ -70,6 +71,18 @@ pub async fn refuse_access(
         .with_some("role_name", role.map(RoleName::as_str))
         .with("cause", "not-granted");
     ground.record(&event).await.map(|_| ())
+}
+
+/// An error and everything that led to it in one line, for the operator.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    text
 }
 
 /// Where a request came from, for audit events and sessions.

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use tokio::sync::Semaphore;
 
+use super::connectors::saml::SamlProvider;
 use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::CurrentCatalog;
-use super::{Caller, Ground};
+use super::{Caller, Ground, chain_of};
 use crate::audit::Kind;
 use crate::identity::ConnectorId;
 use crate::signin::SignIn;
@@ -62,8 +63,7 @@ impl ReplyError {
     fn cause(&self) -> &'static str {
         match self {
             Self::NoConnector(_) => "connector-unknown",
-            Self::Connector(ConnectorError::OtherProtocol { .. }) => "connector-unknown",
-            Self::Connector(_) => "metadata-unusable",
+            Self::Connector(error) => error.code(),
             Self::Unsolicited => "unsolicited",
             Self::AttemptExpired => "attempt-expired",
             Self::OtherConnector => "other-connector",
@@ -74,18 +74,6 @@ impl ReplyError {
             Self::Store(_) => "store",
         }
     }
-}
-
-/// The whole chain in one line, for the operator.
-fn detail(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        next = error.source();
-    }
-    text
 }
 
 /// How long a reply may wait for its turn to be judged.
@@ -140,7 +128,7 @@ impl ReceiveReply {
             .event(Kind::SignInRefused)
             .with("connector", connector.as_str())
             .with("cause", cause)
-            .with("detail", detail(error));
+            .with("detail", chain_of(error));
         let ground = self.ground.clone();
         // Were the writing to panic, the refusal would stand all the same.
         self.ground.tasks.uninterrupted(async move { ground.record(&event).await.map(|_| ()) }).await.unwrap_or(Ok(()))
@@ -168,7 +156,7 @@ impl ReceiveReply {
             None if !idp_initiated => return Err(ReplyError::Unsolicited),
             _ => {}
         }
-        let provider = self.connectors.ready(found, loaded.revision).await?;
+        let provider = self.connectors.saml(found, loaded.revision).await?;
         let reply = Arc::new(reply);
         let pending = attempt.as_ref().map(|attempt| saml::Attempt {
             request_id: attempt.request_id.clone(),
@@ -179,7 +167,7 @@ impl ReceiveReply {
         let mut judged = self.judge(provider, Arc::clone(&reply), pending.clone()).await?;
         if matches!(judged, Err(SamlError::Signature(_))) {
             // Perhaps the provider rolled its key over: look at its metadata again, at most once a minute.
-            if let Some(fresh) = self.connectors.refresh_for_unknown_key(found, loaded.revision).await {
+            if let Some(Provider::Saml(fresh)) = self.connectors.refresh_for_unknown_key(found, loaded.revision).await {
                 judged = self.judge(fresh, reply, pending).await?;
             }
         }
@@ -188,7 +176,7 @@ impl ReceiveReply {
 
     async fn judge(
         &self,
-        provider: Arc<Provider>,
+        provider: Arc<SamlProvider>,
         reply: Arc<String>,
         pending: Option<saml::Attempt>,
     ) -> Result<Result<VerifiedReply, SamlError>, ReplyError> {

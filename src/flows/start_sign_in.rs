@@ -4,11 +4,12 @@ use jiff::SignedDuration;
 use url::Url;
 
 use super::Ground;
-use super::connectors::{ConnectorError, Connectors};
+use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::CurrentCatalog;
+use super::receive_code::attempt_key;
 use crate::identity::{ConnectorId, Demand};
 use crate::saml::write::Signer;
-use crate::signin::saml;
+use crate::signin::{oidc, saml};
 use crate::store::StoreError;
 use crate::store::sign_in::Attempt;
 use crate::sys::{LocalPath, Token};
@@ -68,22 +69,32 @@ impl StartSignIn {
         let handle = Token::generate(&*self.ground.rng);
         // A browser keeps its cookie over several attempts, so that two tabs do not spoil each other.
         let browser = wish.browser.unwrap_or_else(|| Token::generate(&*self.ground.rng));
-        let signer = provider.signer.as_deref().map(|key| key as &dyn Signer);
-        let sent = {
-            let demand = wish.demand.as_ref();
-            saml::start(&provider.settings, handle.expose_secret(), demand, signer, &*self.ground.rng, now)?
+        let demand = wish.demand.as_ref();
+        let (location, request_id, force_authn, demand) = match provider {
+            Provider::Saml(provider) => {
+                let signer = provider.signer.as_deref().map(|key| key as &dyn Signer);
+                let rng = &*self.ground.rng;
+                let sent = saml::start(&provider.settings, handle.expose_secret(), demand, signer, rng, now)?;
+                (sent.redirect, sent.attempt.request_id, sent.attempt.force_authn, sent.attempt.demand)
+            }
+            Provider::Oidc(provider) => {
+                let secrets = oidc::AttemptSecrets::derive(&attempt_key(&self.ground), &handle);
+                let sent = oidc::start(&provider.settings, &handle, &secrets, demand, wish.login_hint, now);
+                // There is no request id: the answer names the attempt by `state`, the ID token by its nonce.
+                (sent.redirect, String::new(), sent.attempt.force_authn, sent.attempt.demand)
+            }
         };
         let attempt = Attempt {
             connector: connector.clone(),
-            request_id: sent.attempt.request_id,
+            request_id,
             browser: browser.hash(),
             return_to: wish.return_to.to_string(),
-            force_authn: sent.attempt.force_authn,
-            demand: sent.attempt.demand,
-            started: sent.attempt.sent_at,
+            force_authn,
+            demand,
+            started: now,
             expires: now.checked_add(self.attempt_ttl).unwrap_or(jiff::Timestamp::MAX),
         };
         self.ground.store.add_attempt(&handle.hash(), &attempt).await?;
-        Ok(Started { location: sent.redirect, browser })
+        Ok(Started { location, browser })
     }
 }

@@ -168,20 +168,39 @@ pub async fn read_reply(request: &HttpRequest, payload: &mut Payload) -> Result<
     read(request, payload, &limits, limits.reply).await
 }
 
+/// Reads a whole form body of at most [`BodyLimits::form`] bytes and leaves it as it was encoded.
+///
+/// # Errors
+/// As [`read_form`]; what is not UTF-8 was cut off somewhere or never a form.
+pub async fn read_text(request: &HttpRequest, payload: &mut Payload) -> Result<String, FormError> {
+    let limits = BodyLimits::of(request);
+    let (body, _) = read_bytes(request, payload, &limits, limits.form).await?;
+    String::from_utf8(body.to_vec()).map_err(|_| FormError::ContentType)
+}
+
 async fn read(
     request: &HttpRequest,
     payload: &mut Payload,
     limits: &BodyLimits,
     limit: usize,
 ) -> Result<(Fields, Place), FormError> {
+    let (body, place) = read_bytes(request, payload, limits, limit).await?;
+    Ok((Fields::parse(&body)?, place))
+}
+
+async fn read_bytes(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    limits: &BodyLimits,
+    limit: usize,
+) -> Result<(web::BytesMut, Place), FormError> {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = content_type.split(';').next().unwrap_or("").trim();
     if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(FormError::ContentType);
     }
     let reading = tokio::time::timeout(SLOWEST, read_body(payload, limits, limit));
-    let (body, place) = reading.await.map_err(|_| FormError::TooSlow(SLOWEST))??;
-    Ok((Fields::parse(&body)?, place))
+    reading.await.map_err(|_| FormError::TooSlow(SLOWEST))?
 }
 
 /// A form that takes longer than this to arrive is given up, so that slow senders cannot hold connections.

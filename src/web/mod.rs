@@ -7,7 +7,7 @@ use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse};
 
 use self::problem::{Kind, Problem};
-use crate::catalog::{Connector, ConnectorKind};
+use crate::catalog::Connector;
 use crate::flows::Caller;
 use crate::flows::start_sign_in::Started;
 use crate::identity::ConnectorId;
@@ -15,12 +15,14 @@ use crate::issuance::ConsoleLogin;
 use crate::sys::{LocalPath, Token};
 
 pub mod api;
+pub mod arrival;
 pub mod assets;
 pub mod aws;
 pub mod context;
 pub mod fields;
 pub mod health;
 pub mod limits;
+pub mod oidc;
 pub mod picker;
 pub mod problem;
 pub mod roles;
@@ -43,7 +45,7 @@ enum To<'a> {
     Fixed(&'static str),
     Page(&'a LocalPath),
     /// Back to us with a verified reply.
-    Finish(&'a ConnectorId, &'a Token),
+    Finish(&'static str, &'a ConnectorId, &'a Token),
     /// Into a connector's sign-in.
     Start(&'a StartAddress<'a>),
     IdentityProvider(&'a Started),
@@ -55,8 +57,8 @@ fn see_other(to: &To<'_>) -> HttpResponse {
     let location = match to {
         To::Fixed(path) => Cow::Borrowed(*path),
         To::Page(path) => Cow::Borrowed(path.as_str()),
-        To::Finish(connector, ticket) => {
-            Cow::Owned(format!("/saml/{connector}/finish?ticket={}", ticket.expose_secret()))
+        To::Finish(protocol, connector, ticket) => {
+            Cow::Owned(format!("/{protocol}/{connector}/finish?ticket={}", ticket.expose_secret()))
         }
         To::Start(way) => Cow::Owned(way.to_string()),
         To::IdentityProvider(started) => Cow::Borrowed(started.location.as_str()),
@@ -86,16 +88,12 @@ impl<'a> StartAddress<'a> {
 
 impl fmt::Display for StartAddress<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let protocol = match self.connector.kind {
-            ConnectorKind::Saml(_) => "saml",
-            ConnectorKind::Oidc(_) => "oidc",
-        };
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("return_to", self.return_to.as_str());
         if let Some(hint) = self.hint {
             query.append_pair("login_hint", hint);
         }
-        write!(f, "/{protocol}/{}/start?{}", self.connector.id, query.finish())
+        write!(f, "/{}/{}/start?{}", self.connector.kind.protocol(), self.connector.id, query.finish())
     }
 }
 

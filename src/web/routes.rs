@@ -11,7 +11,7 @@ use actix_web::{Error, FromRequest, Handler, HttpMessage, HttpRequest, Responder
 
 use super::problem::{Kind, Problem};
 use super::session::Cookies;
-use super::{api, aws, health, picker, roles, saml, sessions, sign_in};
+use super::{api, arrival, aws, health, oidc, picker, roles, saml, sessions, sign_in};
 use crate::flows::sessions::Sessions;
 
 /// Who may call a route.
@@ -95,11 +95,16 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
     r.get("/aws/saml-metadata.xml", Anyone, aws::saml_metadata);
 
     r.get("/sign-in", Anyone, sign_in::choose);
-    r.get("/saml/{connector}/start", SigningIn, saml::start);
+    r.get("/saml/{connector}/start", SigningIn, arrival::start);
     r.get("/saml/{connector}/metadata", Anyone, saml::metadata);
     r.post("/saml/{connector}/acs", SigningIn, saml::acs);
-    r.get("/saml/{connector}/finish", SigningIn, saml::finish);
+    r.get("/saml/{connector}/finish", SigningIn, arrival::finish);
     r.post("/saml/{connector}/finish", SigningIn, saml::confirm);
+    r.get("/oidc/{connector}/start", SigningIn, arrival::start);
+    r.get("/oidc/{connector}/callback", SigningIn, oidc::callback);
+    r.post("/oidc/{connector}/callback", SigningIn, oidc::callback_by_post);
+    r.get("/oidc/{connector}/finish", SigningIn, arrival::finish);
+    r.get("/oidc/{connector}/jwks.json", Anyone, oidc::jwks);
     r.get("/signed-out", Anyone, sign_in::signed_out);
     r.post("/sign-out", SignedIn, sign_in::sign_out);
 

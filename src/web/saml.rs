@@ -2,44 +2,18 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::fields::{Fields, Form, FormError, Place, read_reply};
+use super::arrival::{connector_id, no_ticket, welcome};
+use super::fields::{Form, FormError, Place, read_reply};
 use super::limits::Limits;
 use super::problem::{Kind, Problem};
-use super::session::{Cookies, csrf_matches, csrf_token};
-use super::{To, caller, depart, page, see_other, views};
-use crate::flows::Ground;
-use crate::flows::connectors::{ConnectorError, Connectors};
+use super::session::{Cookies, csrf_matches};
+use super::{To, caller, see_other};
+use crate::flows::connectors::Connectors;
 use crate::flows::current::CurrentCatalog;
-use crate::flows::finish_sign_in::{FinishError, FinishSignIn, Finished, Outcome};
+use crate::flows::finish_sign_in::FinishSignIn;
 use crate::flows::receive_reply::{ReceiveReply, ReplyError};
-use crate::flows::start_sign_in::{StartError, StartSignIn, Wish};
-use crate::identity::ConnectorId;
 use crate::signin::saml::Public;
-use crate::sys::{LocalPath, Token};
-
-fn connector_id(path: &web::Path<String>) -> Result<ConnectorId, Problem> {
-    path.parse().map_err(|_| Problem::new(Kind::ConnectorUnknown))
-}
-
-/// `GET /saml/{connector}/start?return_to=`: off to the identity provider.
-///
-/// # Errors
-/// Unknown connector, unusable metadata, too many requests.
-pub async fn start(
-    request: HttpRequest,
-    path: web::Path<String>,
-    flow: web::Data<StartSignIn>,
-    cookies: web::Data<Cookies>,
-    limits: web::Data<Limits>,
-) -> Result<HttpResponse, Problem> {
-    let connector = connector_id(&path)?;
-    limits.sign_in(super::context::client_address(&request))?;
-    let return_to = LocalPath::parse_or_home(Fields::of_query(&request)?.get("return_to"));
-    let browser = cookies.browser_token(&request);
-    let wish = Wish { return_to: &return_to, browser, demand: None, login_hint: None };
-    let started = flow.run(&connector, wish).await?;
-    depart(&cookies, &started)
-}
+use crate::sys::Token;
 
 /// `GET /saml/{connector}/metadata`: what the identity provider is told about us.
 ///
@@ -79,7 +53,7 @@ pub async fn acs(
         }
     };
     let ticket = flow.run(&connector, reply, relay_state.as_deref(), &caller(&request)).await?;
-    Ok(see_other(&To::Finish(&connector, &ticket)))
+    Ok(see_other(&To::Finish("saml", &connector, &ticket)))
 }
 
 /// The fields `SAMLResponse` and, where it is filled, `RelayState`.
@@ -87,49 +61,6 @@ async fn reply_in(request: &HttpRequest, payload: web::Payload) -> Result<(Strin
     let (fields, place) = read_reply(request, &mut payload.into_inner()).await?;
     let reply = fields.need("SAMLResponse")?.to_owned();
     Ok((reply, fields.filled("RelayState").map(str::to_owned), place))
-}
-
-fn no_ticket() -> Problem {
-    FinishError::NoTicket.into()
-}
-
-/// `GET /saml/{connector}/finish?ticket=`: our own GET, where the browser's cookie is there to be matched.
-///
-/// # Errors
-/// [`FinishError`].
-pub async fn finish(
-    request: HttpRequest,
-    path: web::Path<String>,
-    flow: web::Data<FinishSignIn>,
-    ground: web::Data<Ground>,
-    catalog: web::Data<CurrentCatalog>,
-    cookies: web::Data<Cookies>,
-    limits: web::Data<Limits>,
-) -> Result<HttpResponse, Problem> {
-    let connector = connector_id(&path)?;
-    limits.sign_in(super::context::client_address(&request))?;
-    let ticket = Fields::of_query(&request)?.get("ticket").and_then(Token::parse).ok_or_else(no_ticket)?;
-    let browser = cookies.browser_token(&request);
-    let old = cookies.session_token(&request);
-    match flow.arrive(&connector, &ticket, browser.as_ref(), old.as_ref(), &caller(&request)).await? {
-        Outcome::SignedIn(finished) => welcome(&cookies, &connector, &finished),
-        Outcome::AskFirst(identity) => {
-            let asked = browser.unwrap_or_else(|| Token::generate(&*ground.rng));
-            let name = catalog.get().await?.catalog.connector(&connector).map(|found| found.name.clone());
-            let shell = views::Shell { csrf: csrf_token(&asked, &*ground.rng), ..views::Shell::default() };
-            let mut response = page(&views::ConfirmSignIn {
-                shell,
-                name: identity.display_name().to_owned(),
-                email: identity.email.clone().filter(|email| email != identity.display_name()),
-                connector: name.unwrap_or_else(|| connector.to_string()),
-                action: format!("/saml/{connector}/finish"),
-                ticket: ticket.expose_secret().to_owned(),
-                cancel_href: "/sign-in?choose=1".to_owned(),
-            });
-            response.add_cookie(&cookies.browser(&asked)).map_err(super::internal)?;
-            Ok(response)
-        }
-    }
 }
 
 /// `POST /saml/{connector}/finish`: the person confirms a sign-in that the identity provider began.
@@ -159,35 +90,6 @@ pub async fn confirm(
     welcome(&cookies, &connector, &finished)
 }
 
-fn welcome(cookies: &Cookies, connector: &ConnectorId, finished: &Finished) -> Result<HttpResponse, Problem> {
-    let mut response = see_other(&To::Page(&finished.return_to));
-    response.add_cookie(&cookies.session(&finished.session)).map_err(super::internal)?;
-    response.add_cookie(&cookies.connector(connector.as_str())).map_err(super::internal)?;
-    Ok(response)
-}
-
-impl From<ConnectorError> for Problem {
-    fn from(error: ConnectorError) -> Self {
-        match error {
-            ConnectorError::Store(error) => error.into(),
-            ConnectorError::OtherProtocol { .. } => Self::new(Kind::ConnectorUnknown).caused_by(error),
-            ConnectorError::Write(_) => Self::new(Kind::Internal).caused_by(error),
-            other => Self::new(Kind::IdentityProviderUnavailable).caused_by(other),
-        }
-    }
-}
-
-impl From<StartError> for Problem {
-    fn from(error: StartError) -> Self {
-        match error {
-            StartError::NoConnector(_) => Self::new(Kind::ConnectorUnknown).caused_by(error),
-            StartError::Connector(error) => error.into(),
-            StartError::Request(_) => Self::new(Kind::Internal).caused_by(error),
-            StartError::Store(error) => error.into(),
-        }
-    }
-}
-
 impl From<ReplyError> for Problem {
     fn from(error: ReplyError) -> Self {
         let kind = match error {
@@ -211,19 +113,6 @@ impl From<ReplyError> for Problem {
                 Public::Unsolicited => Kind::SignInUnsolicited,
                 Public::NotReauthenticated => Kind::SignInNotReauthenticated,
             },
-        };
-        Self::new(kind).caused_by(error)
-    }
-}
-
-impl From<FinishError> for Problem {
-    fn from(error: FinishError) -> Self {
-        let kind = match error {
-            FinishError::Store(error) => return error.into(),
-            FinishError::NoTicket | FinishError::Ended => Kind::SignInExpired,
-            FinishError::OtherBrowser => Kind::SignInOtherBrowser,
-            FinishError::ConnectorGone => Kind::ConnectorUnknown,
-            FinishError::Interrupted => Kind::Internal,
         };
         Self::new(kind).caused_by(error)
     }

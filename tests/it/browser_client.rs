@@ -69,6 +69,13 @@ impl Browser {
         self.walk(Url::parse(url).expect("an address"), None).await
     }
 
+    /// Types an address and looks at where it leads without going there.
+    pub async fn peek(&mut self, url: &str) -> Url {
+        let page = self.request(&Url::parse(url).expect("an address"), None, None).await;
+        let location = page.headers.get("location").unwrap_or_else(|| panic!("no redirect: {}", page.body));
+        page.url.join(location.to_str().expect("a location is ASCII")).expect("an address")
+    }
+
     /// Follows a link of the page it is on.
     pub async fn follow(&mut self, href: &str) -> Page {
         let page = self.page.clone().expect("a link is on a page");

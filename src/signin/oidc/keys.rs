@@ -225,6 +225,12 @@ impl Keys {
         self.keys.iter()
     }
 
+    /// What to call the keys in a log: the `kid`, or the kind of one that has none.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.keys.iter().map(|key| key.id.clone().unwrap_or_else(|| format!("{:?} without kid", key.kind))).collect()
+    }
+
     #[must_use]
     pub fn skipped(&self) -> &[Skipped] {
         &self.skipped

@@ -1,6 +1,7 @@
 //! Signing in with a real identity provider.
 
 mod attempts;
+mod openid;
 mod replies;
 mod sessions;
 mod tickets;

@@ -1,0 +1,418 @@
+//! Connectors made ready for use: the catalog's words, the identity provider's documents and our own keys together.
+//!
+//! Documents that stand in the catalog are parsed once per revision. Those from a URL are fetched in the background,
+//! the last good copy is in the database, and a copy that cannot be used never replaces one that can. [`saml`] and
+//! [`oidc`] know what a document is; this file knows when to fetch one.
+
+pub mod oidc;
+pub mod saml;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use url::Url;
+
+use self::oidc::OidcProvider;
+use self::saml::SamlProvider;
+use super::Ground;
+use super::current::Loaded;
+use crate::audit::{Event, Kind};
+use crate::catalog::{Connector, ConnectorKind, MetadataSource, SecretError};
+use crate::identity::ConnectorId;
+use crate::saml::certificate::SigningCertificate;
+use crate::saml::key::SigningKey;
+use crate::saml::metadata::{IdpMetadata, MetadataError};
+use crate::saml::write::WriteError;
+use crate::signin::oidc::{DiscoveryError, Keys, KeysError, NoClientAuth, ProviderMetadata};
+use crate::store::StoreError;
+use crate::store::metadata::{self, FetchedMetadata};
+use crate::sys::http::{FetchError, Outbound};
+
+/// Why a connector cannot be used right now.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectorError {
+    #[error("what connector `{connector}` needs from its provider cannot be fetched")]
+    Fetch { connector: ConnectorId, source: FetchError },
+    #[error("the metadata of connector `{connector}` is not UTF-8")]
+    NotText { connector: ConnectorId },
+    #[error("the metadata of connector `{connector}` was asked for a moment ago and could not be fetched")]
+    TriedJustNow { connector: ConnectorId },
+    #[error("the metadata of connector `{connector}` cannot be used")]
+    Metadata { connector: ConnectorId, source: MetadataError },
+    #[error("the discovery document of connector `{connector}` cannot be used")]
+    Discovery { connector: ConnectorId, source: DiscoveryError },
+    #[error("the JWK set of connector `{connector}` cannot be used")]
+    Keys { connector: ConnectorId, source: KeysError },
+    #[error("connector `{connector}` has no way to prove who it is")]
+    ClientAuth { connector: ConnectorId, source: NoClientAuth },
+    #[error("the client secret of connector `{connector}` cannot be opened; apply the catalog again with it")]
+    Secret { connector: ConnectorId, source: SecretError },
+    #[error("connector `{connector}` does not speak {protocol}")]
+    OtherProtocol { connector: ConnectorId, protocol: &'static str },
+    #[error("our metadata cannot be written")]
+    Write(#[from] WriteError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ConnectorError {
+    /// The stable word for audit events.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Fetch { source, .. } => source.code(),
+            Self::NotText { .. } | Self::Metadata { .. } | Self::TriedJustNow { .. } => "metadata-unusable",
+            Self::Discovery { source, .. } => source.code(),
+            Self::Keys { source, .. } => source.code(),
+            Self::ClientAuth { .. } => "client-authentication-impossible",
+            Self::Secret { .. } => "client-secret-sealed-otherwise",
+            Self::OtherProtocol { .. } => "connector-unknown",
+            Self::Write(_) => "metadata-unwritable",
+            Self::Store(_) => "store",
+        }
+    }
+}
+
+/// How often documents are fetched when they do not say.
+const EVERY: SignedDuration = SignedDuration::from_hours(1);
+/// However often somebody asks, no more often than this.
+const NOT_BEFORE: SignedDuration = SignedDuration::from_secs(60);
+/// After a failure at a moment when there is no copy at all.
+const RETRY: SignedDuration = SignedDuration::from_secs(5);
+
+/// A connector with everything it needs.
+#[derive(Debug, Clone)]
+pub enum Provider {
+    Saml(Arc<SamlProvider>),
+    Oidc(Arc<OidcProvider>),
+}
+
+/// What the provider says about itself, read and found usable.
+#[derive(Debug)]
+enum Document {
+    Saml(Box<IdpMetadata>),
+    Oidc(Box<ProviderMetadata>, Keys),
+}
+
+impl Document {
+    /// How the provider calls itself.
+    fn name(&self) -> &str {
+        match self {
+            Self::Saml(idp) => &idp.entity_id,
+            Self::Oidc(provider, _) => provider.issuer.as_str(),
+        }
+    }
+
+    /// What tells its keys apart, for the audit log.
+    fn keys(&self) -> Vec<String> {
+        match self {
+            Self::Saml(idp) => idp.certificates.iter().map(SigningCertificate::fingerprint).collect(),
+            Self::Oidc(_, keys) => keys.names(),
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        match self {
+            Self::Saml(idp) => idp.warnings.clone(),
+            Self::Oidc(..) => Vec::new(),
+        }
+    }
+
+    fn every(&self) -> SignedDuration {
+        match self {
+            Self::Saml(idp) => idp.cache_duration.map_or(EVERY, |said| said.clamp(NOT_BEFORE, EVERY * 24)),
+            Self::Oidc(..) => EVERY,
+        }
+    }
+}
+
+/// Hands out connectors that are ready.
+#[derive(Debug, Clone)]
+pub struct Connectors {
+    ground: Ground,
+    http: Outbound,
+    public_url: Url,
+    keys: OwnKeys,
+    /// The largest reply that is looked at, in bytes.
+    largest_reply: usize,
+    kept: Arc<Mutex<HashMap<ConnectorId, Kept>>>,
+}
+
+/// Our own keys towards identity providers.
+#[derive(Debug, Clone)]
+pub struct OwnKeys {
+    /// Signs SAML requests and opens what is encrypted for us.
+    pub saml: Arc<SigningKey>,
+    /// Signs client assertions (`private_key_jwt`).
+    pub oidc: Arc<SigningKey>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    ready: Option<Ready>,
+    /// When the URL was last asked, well or not.
+    asked: Option<Timestamp>,
+    /// When it was last asked because a reply was signed with an unknown key.
+    asked_for_key: Option<Timestamp>,
+    /// Held while the URL is asked, so that whoever comes meanwhile waits for the answer.
+    asking: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Debug, Clone)]
+struct Ready {
+    revision: i64,
+    fetched: Option<Timestamp>,
+    provider: Provider,
+}
+
+/// Where the document is: in the catalog, or at an address.
+enum Source<'c> {
+    Inline(&'c str),
+    Url(Url),
+}
+
+impl Source<'_> {
+    fn of(connector: &Connector) -> Source<'_> {
+        match &connector.kind {
+            ConnectorKind::Saml(saml) => match &saml.metadata {
+                MetadataSource::Inline(document) => Source::Inline(document),
+                MetadataSource::Url(url) => Source::Url(url.as_url().clone()),
+            },
+            ConnectorKind::Oidc(oidc) => Source::Url(crate::signin::oidc::discovery_url(&oidc.issuer)),
+        }
+    }
+}
+
+impl Connectors {
+    #[must_use]
+    pub fn new(ground: Ground, http: Outbound, public_url: Url, keys: OwnKeys, largest_reply: usize) -> Self {
+        Self { ground, http, public_url, keys, largest_reply, kept: Arc::default() }
+    }
+
+    /// A SAML connector ready for use.
+    ///
+    /// # Errors
+    /// [`ConnectorError`]: no usable metadata, or it speaks another protocol.
+    pub async fn saml(&self, connector: &Connector, revision: i64) -> Result<Arc<SamlProvider>, ConnectorError> {
+        match self.ready(connector, revision).await? {
+            Provider::Saml(provider) => Ok(provider),
+            Provider::Oidc(_) => Err(other_protocol(connector, "SAML")),
+        }
+    }
+
+    /// An OpenID connector ready for use.
+    ///
+    /// # Errors
+    /// [`ConnectorError`]: no usable documents, or it speaks another protocol.
+    pub async fn oidc(&self, connector: &Connector, revision: i64) -> Result<Arc<OidcProvider>, ConnectorError> {
+        match self.ready(connector, revision).await? {
+            Provider::Oidc(provider) => Ok(provider),
+            Provider::Saml(_) => Err(other_protocol(connector, "OpenID Connect")),
+        }
+    }
+
+    /// A connector ready for use.
+    ///
+    /// # Errors
+    /// [`ConnectorError`]: no usable document.
+    pub async fn ready(&self, connector: &Connector, revision: i64) -> Result<Provider, ConnectorError> {
+        match Source::of(connector) {
+            Source::Inline(document) => {
+                if let Some(provider) = self.remembered(&connector.id, revision, None) {
+                    return Ok(provider);
+                }
+                self.prepare(connector, document, revision, None)
+            }
+            Source::Url(url) => {
+                if let Some((from, at)) = self.ground.store.metadata_fetched(&connector.id).await?
+                    && from == url.as_str()
+                    && let Some(provider) = self.remembered(&connector.id, revision, Some(at))
+                {
+                    return Ok(provider);
+                }
+                let copy = match self.copy(connector, &url).await? {
+                    Some(copy) => copy,
+                    None => self.fetch_first(connector, &url).await?,
+                };
+                self.prepare(connector, &copy.document, revision, Some(copy.fetched))
+            }
+        }
+    }
+
+    fn with_kept<T>(&self, connector: &ConnectorId, work: impl FnOnce(&mut Kept) -> T) -> T {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        work(kept.entry(connector.clone()).or_default())
+    }
+
+    fn remembered(&self, connector: &ConnectorId, revision: i64, fetched: Option<Timestamp>) -> Option<Provider> {
+        let ready = self.with_kept(connector, |kept| kept.ready.clone())?;
+        (ready.revision == revision && ready.fetched == fetched).then_some(ready.provider)
+    }
+
+    fn read(&self, connector: &Connector, document: &str) -> Result<Document, ConnectorError> {
+        match &connector.kind {
+            ConnectorKind::Saml(saml) => {
+                IdpMetadata::read(document.as_bytes(), saml.idp_entity_id.as_deref(), self.ground.clock.now())
+                    .map(|idp| Document::Saml(Box::new(idp)))
+                    .map_err(|source| ConnectorError::Metadata { connector: connector.id.clone(), source })
+            }
+            ConnectorKind::Oidc(oidc) => oidc::read(&connector.id, oidc, document),
+        }
+    }
+
+    fn prepare(
+        &self,
+        connector: &Connector,
+        document: &str,
+        revision: i64,
+        fetched: Option<Timestamp>,
+    ) -> Result<Provider, ConnectorError> {
+        let document = self.read(connector, document)?;
+        for warning in document.warnings() {
+            tracing::warn!(connector.id = %connector.id, "identity provider metadata: {warning}");
+        }
+        let provider = match (document, &connector.kind) {
+            (Document::Saml(idp), ConnectorKind::Saml(saml)) => {
+                Provider::Saml(Arc::new(self.saml_provider(connector, saml, *idp)))
+            }
+            (Document::Oidc(provider, keys), ConnectorKind::Oidc(oidc)) => {
+                Provider::Oidc(Arc::new(self.oidc_provider(connector, oidc, *provider, keys)?))
+            }
+            (Document::Saml(_), ConnectorKind::Oidc(_)) => return Err(other_protocol(connector, "SAML")),
+            (Document::Oidc(..), ConnectorKind::Saml(_)) => return Err(other_protocol(connector, "OpenID Connect")),
+        };
+        let ready = Ready { revision, fetched, provider: provider.clone() };
+        self.with_kept(&connector.id, |kept| kept.ready = Some(ready));
+        Ok(provider)
+    }
+
+    fn asking(&self, connector: &ConnectorId) -> Arc<tokio::sync::Mutex<()>> {
+        self.with_kept(connector, |kept| Arc::clone(&kept.asking))
+    }
+
+    /// The copy of what the URL answered last.
+    async fn copy(&self, connector: &Connector, url: &Url) -> Result<Option<FetchedMetadata>, StoreError> {
+        let copy = self.ground.store.fetched_metadata(&connector.id).await?;
+        Ok(copy.filter(|copy| copy.url == url.as_str()))
+    }
+
+    /// Fetches a document of which there is no copy yet, but does not hammer a provider that is down.
+    async fn fetch_first(&self, connector: &Connector, url: &Url) -> Result<FetchedMetadata, ConnectorError> {
+        let asking = self.asking(&connector.id);
+        let _turn = asking.lock().await;
+        // Somebody may have asked while we waited.
+        if let Some(copy) = self.copy(connector, url).await? {
+            return Ok(copy);
+        }
+        let now = self.ground.clock.now();
+        let just_tried = self.with_kept(&connector.id, |kept| {
+            let just_tried = kept.asked.is_some_and(|asked| now.duration_since(asked) < RETRY);
+            if !just_tried {
+                kept.asked = Some(now);
+            }
+            just_tried
+        });
+        if just_tried {
+            return Err(ConnectorError::TriedJustNow { connector: connector.id.clone() });
+        }
+        self.fetch_and_save(connector, url).await
+    }
+
+    /// What the provider says about itself right now, as one text to keep.
+    async fn fetch(&self, connector: &Connector, url: &Url) -> Result<String, ConnectorError> {
+        match &connector.kind {
+            ConnectorKind::Saml(_) => self.fetch_saml(connector, url).await,
+            ConnectorKind::Oidc(oidc) => self.fetch_oidc(connector, oidc, url).await,
+        }
+    }
+
+    /// Fetches, checks that it can be used, and keeps it; records when the document changed.
+    async fn fetch_and_save(&self, connector: &Connector, url: &Url) -> Result<FetchedMetadata, ConnectorError> {
+        let document = self.fetch(connector, url).await?;
+        let read = self.read(connector, &document)?;
+        let fetched = FetchedMetadata { url: url.to_string(), document, fetched: self.ground.clock.now() };
+        let before = self.ground.store.fetched_metadata(&connector.id).await?;
+        let mut tx = self.ground.store.begin().await?;
+        metadata::save(&mut tx, &connector.id, &fetched).await?;
+        if before.is_none_or(|before| before.document != fetched.document) {
+            let event = Event::new(Kind::MetadataRefreshed)
+                .with("connector", connector.id.as_str())
+                .with("url", url.as_str())
+                .with("entity_id", read.name())
+                .with("certificates", read.keys());
+            self.ground.append(&mut tx, &event).await?;
+        }
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(fetched)
+    }
+
+    /// Fetches what is due; failures are logged and the last good copy goes on being used.
+    pub async fn refresh_due(&self, loaded: &Loaded) {
+        for connector in loaded.catalog.connectors().filter(|connector| connector.enabled) {
+            let Source::Url(url) = Source::of(connector) else { continue };
+            if let Err(error) = self.refresh_if_due(connector, &url).await {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                tracing::warn!(connector.id = %connector.id, cause, "{error}");
+            }
+        }
+    }
+
+    async fn refresh_if_due(&self, connector: &Connector, url: &Url) -> Result<(), ConnectorError> {
+        let asking = self.asking(&connector.id);
+        let _turn = asking.lock().await;
+        let now = self.ground.clock.now();
+        let due = match self.copy(connector, url).await? {
+            None => true,
+            Some(copy) => {
+                let every = self.read(connector, &copy.document).map_or(EVERY, |document| document.every());
+                now.duration_since(copy.fetched) >= every
+            }
+        };
+        let asked = self.with_kept(&connector.id, |kept| {
+            let again = kept.asked.is_none_or(|asked| now.duration_since(asked) >= NOT_BEFORE);
+            if due && again {
+                kept.asked = Some(now);
+            }
+            due && again
+        });
+        if asked {
+            self.fetch_and_save(connector, url).await?;
+        }
+        Ok(())
+    }
+
+    /// A reply was signed with a key that is not known. Perhaps the provider changed its keys: asks, at most once a
+    /// minute, and returns the connector when there is something new.
+    pub async fn refresh_for_unknown_key(&self, connector: &Connector, revision: i64) -> Option<Provider> {
+        let Source::Url(url) = Source::of(connector) else { return None };
+        let now = self.ground.clock.now();
+        let ask = self.with_kept(&connector.id, |kept| {
+            let ask = kept.asked_for_key.is_none_or(|asked| now.duration_since(asked) >= NOT_BEFORE);
+            if ask {
+                kept.asked_for_key = Some(now);
+            }
+            ask
+        });
+        if !ask {
+            return None;
+        }
+        match self.fetch_and_save(connector, &url).await {
+            Ok(copy) => self.prepare(connector, &copy.document, revision, Some(copy.fetched)).ok(),
+            Err(error) => {
+                tracing::warn!(connector.id = %connector.id, cause = %error, "nothing could be fetched for a new key");
+                None
+            }
+        }
+    }
+
+    /// An address of ours that belongs to a connector.
+    fn address(&self, protocol: &'static str, connector: &Connector, what: &str) -> String {
+        let base = self.public_url.as_str().trim_end_matches('/');
+        format!("{base}/{protocol}/{}/{what}", connector.id)
+    }
+}
+
+fn other_protocol(connector: &Connector, protocol: &'static str) -> ConnectorError {
+    ConnectorError::OtherProtocol { connector: connector.id.clone(), protocol }
+}
