@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use actix_web::http::uri::PathAndQuery;
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -106,7 +107,7 @@ fn depart(cookies: &session::Cookies, started: &Started) -> Result<HttpResponse,
 
 /// The page that is being asked for, to come back to. What was posted has no address; the roles do.
 fn here(request: &HttpRequest) -> LocalPath {
-    let at = request.uri().path_and_query().map(|at| at.as_str());
+    let at = request.uri().path_and_query().map(PathAndQuery::as_str);
     LocalPath::parse_or_home(at.filter(|_| *request.method() == Method::GET))
 }
 

@@ -12,6 +12,7 @@ use super::views::sessions::Moment;
 use super::views::{Notice, SessionRow, SessionsPage, Tone};
 use super::{To, caller, depart, here, page, see_other, words};
 use crate::catalog::Catalog;
+use crate::catalog::Connector;
 use crate::flows::Ground;
 use crate::flows::current::CurrentCatalog;
 use crate::flows::sessions::Sessions;
@@ -120,7 +121,7 @@ pub async fn renew(
     let identity = &user.0.identity;
     let connector = &identity.subject.connector;
     let loaded = flow.catalog.get().await?;
-    let hinted = loaded.catalog.connector(connector).is_some_and(|connector| connector.takes_login_hint());
+    let hinted = loaded.catalog.connector(connector).is_some_and(Connector::takes_login_hint);
     let wish = Wish {
         return_to: &return_to,
         browser: cookies.browser_token(&request),
