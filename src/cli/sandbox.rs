@@ -1,18 +1,18 @@
 //! `rolegate sandbox`: the local AWS and the development identity provider, without a broker.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use actix_web::{App, HttpServer};
 use clap::Args;
 use url::Url;
 
-use crate::sandbox::{Sandbox, SandboxConfig, SandboxError, World};
+use crate::sandbox::{OidcClient, Sandbox, SandboxConfig, SandboxError, World};
 use crate::sys::{SystemClock, SystemRng};
 
-/// Serves a local AWS (STS, federation endpoint, a console stand-in) and a SAML identity provider with people to sign
-/// in as, for development and tests.
+/// Serves a local AWS (STS, federation endpoint, a console stand-in) and an identity provider (SAML and OpenID Connect)
+/// with people to sign in as, for development and tests.
 #[derive(Debug, Args)]
 pub struct SandboxArgs {
     /// Where to listen; port 0 takes a free one.
@@ -27,11 +27,17 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
-    /// The broker whose metadata is every account's SAML provider and which may ask the identity provider.
+    /// The broker whose metadata is every account's SAML provider and which may ask the identity provider: by SAML as
+    /// connector `dev`, by OpenID Connect as connector and client `dev-oidc`.
     #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
     pub broker: Url,
 
-    /// Answer any service provider whose answers go to this machine, registered or not.
+    /// Further applications that may ask by OpenID Connect, as TOML: `[[client]]` tables with client_id, client_secret
+    /// or jwks_url or neither, redirect_uris, and where wanted post_logout_redirect_uris and backchannel_logout_uri.
+    #[arg(long, value_name = "FILE")]
+    pub oidc_clients: Option<PathBuf>,
+
+    /// Answer any service provider and any OpenID Connect client whose answers go to this machine, registered or not.
     #[arg(long)]
     pub any_loopback_service_provider: bool,
 
@@ -55,15 +61,21 @@ pub enum SandboxCommandError {
     #[error("cannot listen on {address}")]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("cannot read {}", path.display())]
-    ReadWorld { path: PathBuf, source: std::io::Error },
+    Read { path: PathBuf, source: std::io::Error },
     #[error("{} describes no company", path.display())]
     World { path: PathBuf, source: crate::sandbox::world::WorldError },
+    #[error("{} describes no clients", path.display())]
+    Clients { path: PathBuf, source: crate::sandbox::OidcClientsError },
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error("the sandbox's keys were not finished: their thread ended")]
     Thread(#[source] tokio::task::JoinError),
     #[error("the sandbox stopped serving")]
     Serve(#[source] std::io::Error),
+}
+
+fn read(path: &Path) -> Result<String, SandboxCommandError> {
+    std::fs::read_to_string(path).map_err(|source| SandboxCommandError::Read { path: path.to_path_buf(), source })
 }
 
 /// Serves until the process is told to stop.
@@ -85,14 +97,20 @@ pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
     let world = match args.world {
         None => World::larkspur(),
         Some(path) => {
-            let text = std::fs::read_to_string(&path)
-                .map_err(|source| SandboxCommandError::ReadWorld { path: path.clone(), source })?;
+            let text = read(&path)?;
             World::from_toml(&text).map_err(|source| SandboxCommandError::World { path, source })?
         }
     };
     let mut config =
         SandboxConfig::for_broker(base.clone(), &args.broker, world, Arc::new(SystemClock), Arc::new(SystemRng));
     config.data = args.data;
+    if let Some(path) = args.oidc_clients {
+        let clients =
+            OidcClient::from_toml(&read(&path)?).map_err(|source| SandboxCommandError::Clients { path, source })?;
+        // Whoever describes the broker's client has a reason.
+        config.oidc_clients.retain(|known| clients.iter().all(|client| client.id != known.id));
+        config.oidc_clients.extend(clients);
+    }
     config.any_loopback_service_provider = args.any_loopback_service_provider;
     let sandbox =
         tokio::task::spawn_blocking(move || Sandbox::build(config)).await.map_err(SandboxCommandError::Thread)??;
@@ -105,9 +123,9 @@ pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
         .run();
     eprintln!(
         "Sandbox on {base} (STS, federation endpoint, console, identity provider)\n  SAML providers are read from {}\n  \
-         export AWS_ENDPOINT_URL_STS={}",
+         OpenID Connect issuer: {address}/idp/oidc\n  export AWS_ENDPOINT_URL_STS={address}",
         args.broker,
-        base.as_str().trim_end_matches('/')
+        address = base.as_str().trim_end_matches('/')
     );
     server.await.map_err(SandboxCommandError::Serve)
 }

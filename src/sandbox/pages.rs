@@ -298,7 +298,7 @@ pub fn idp_home(
         signed_in: signed_in.map(|(session, person)| SignedInCard {
             card: PersonCard::new(person, Some(&person.id)),
             strength: session.strength.label(),
-            since: instant(session.at),
+            since: session.at.strftime("%H:%M UTC").to_string(),
         }),
         partners: partners.iter().map(link).collect(),
         clients: state.idp.oidc.registered().map(|(id, address)| ClientLine { id, address }).collect(),
