@@ -159,6 +159,7 @@ impl Catalog {
             check_link(findings.at(Section::Link, index, &link.id), link, &parts.connectors);
         }
         check_default(&mut findings, &parts.connectors);
+        check_domains(&mut findings, &parts.connectors);
         if !findings.found.is_empty() {
             return Err(Inconsistencies(findings.found));
         }
@@ -294,6 +295,19 @@ fn check_default(findings: &mut Findings, connectors: &[Connector]) {
     for (index, connector) in defaults {
         let message = format!("`{}` is the default already; only one connector can be", first.id);
         findings.at(Section::Connector, index, &connector.id).add("default", message);
+    }
+}
+
+/// An address leads to one connector, or it would lead to whichever comes first.
+fn check_domains(findings: &mut Findings, connectors: &[Connector]) {
+    let mut homes = std::collections::BTreeMap::new();
+    for (index, connector) in connectors.iter().enumerate().filter(|(_, connector)| connector.enabled) {
+        for domain in &connector.email_domains {
+            if let Some(first) = homes.insert(domain, &connector.id) {
+                let message = format!("addresses of {} lead to `{first}` already", domain.as_str());
+                findings.at(Section::Connector, index, &connector.id).add("email_domains", message);
+            }
+        }
     }
 }
 

@@ -25,6 +25,7 @@ pub async fn me(user: SignedIn) -> HttpResponse {
             "expires": session.expires,
             "authenticated": identity.authentication.instant,
             "authn_context": identity.authentication.context_class,
+            "authn_methods": identity.authentication.methods,
         },
     }))
 }

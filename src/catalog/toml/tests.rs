@@ -478,6 +478,7 @@ fn what_an_openid_connector_must_not_say_is_reported() {
         ("client_secret = \"s3cret\"\n", "", "it needs the client secret"),
         ("\"s3cret\"", "\"s3cret\"\nclient_secret_sealed = \"c2VhbGVk\"", "are given together"),
         ("id = \"okta\"", "id = \"okta\"\ndefault = true", "only one connector can be"),
+        ("id = \"okta\"", "id = \"okta\"\nemail_domains = \"corp.example\"", "lead to `entra` already"),
         ("[\"okta\", \"entra\"]", "[\"entra\"]", "at least two connectors"),
         ("[\"okta\", \"entra\"]", "[\"okta\", \"adfs\"]", "there is no connector `adfs`"),
         ("attribute = \"email\"", "attribute = \"department\"", "connector `okta` maps no attribute `department`"),
@@ -505,4 +506,25 @@ fn a_client_secret_is_read_from_a_file_beside_the_catalog() {
     let missing = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
     let said = parse(&[source], &missing).unwrap_err().to_string();
     assert!(said.contains("connector.client_secret_file: entra.secret cannot be read"), "{said}");
+}
+
+#[test]
+fn every_connector_that_the_documentation_shows_is_a_catalog() {
+    let page = include_str!("../../../docs/connectors.md");
+    let mut seen = 0;
+    for snippet in page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
+        if !snippet.trim_start().starts_with("[[connector]]") {
+            continue;
+        }
+        seen += 1;
+        let read = |path: &Path| match path.extension().and_then(|extension| extension.to_str()) {
+            Some("xml") => Ok(METADATA.clone().into_bytes()),
+            _ => Ok(b"a secret\n".to_vec()),
+        };
+        let source = Source { path: "docs/connectors.md".into(), text: snippet.to_owned() };
+        if let Err(mistakes) = parse(&[source], &read) {
+            panic!("{mistakes}\n{snippet}");
+        }
+    }
+    assert!(seen >= 14, "only {seen} snippets were found");
 }
