@@ -10,6 +10,7 @@ use url::Url;
 
 use super::{AttributeName, OidcConnector};
 use crate::identity::ConnectorId;
+use crate::sys::http::names_this_machine;
 
 /// A way to reach an identity provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -257,12 +258,7 @@ impl From<MetadataUrl> for String {
 /// An https URL, or http to this machine, and no user name in it.
 pub(in crate::catalog) fn safe_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
-    let loopback = match url.host()? {
-        url::Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
-        url::Host::Ipv4(ip) => ip.is_loopback(),
-        url::Host::Ipv6(ip) => ip.is_loopback(),
-    };
-    let scheme = url.scheme() == "https" || (url.scheme() == "http" && loopback);
+    let scheme = url.scheme() == "https" || (url.scheme() == "http" && names_this_machine(&url));
     (scheme && url.username().is_empty() && url.password().is_none()).then_some(url)
 }
 

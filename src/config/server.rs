@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use url::{Host, Url};
+use url::Url;
 
 use super::reader::{Advice, Reader, duration};
 use super::setting::Setting;
@@ -92,17 +92,8 @@ pub(super) fn web_url(text: &str) -> Result<Url, Advice> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("write the address without a user name or password".to_owned());
     }
-    if url.scheme() == "http" && !is_loopback(&url) {
+    if url.scheme() == "http" && !crate::sys::http::names_this_machine(&url) {
         return Err("write an https:// address; http:// is accepted for 127.0.0.1 and localhost only".to_owned());
     }
     Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        None => false,
-    }
 }

@@ -253,20 +253,19 @@ impl Outbound {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(FetchError::UserInfo { host: url.host_str().unwrap_or_default().to_owned() });
         }
-        let web = matches!(url.scheme(), "http" | "https");
-        let address = match url.host() {
-            // This machine, because the address says so and not because some name server does.
-            Some(Host::Domain(name)) if web && is_localhost(name) => return Ok(&self.here),
-            Some(Host::Ipv4(address)) if web && address.is_loopback() => return Ok(&self.here),
-            Some(Host::Ipv6(address)) if web && address.is_loopback() => return Ok(&self.here),
-            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
-            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
-            Some(Host::Domain(_)) | None => None,
-        };
+        // This machine, because the address says so and not because some name server does.
+        if matches!(url.scheme(), "http" | "https") && names_this_machine(url) {
+            return Ok(&self.here);
+        }
         if url.scheme() != "https" {
             return Err(FetchError::NotHttps { url: url.to_string() });
         }
         // An address that stands there is never looked up, so the guard would not see it.
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+            Some(Host::Domain(_)) | None => None,
+        };
         if address.is_some_and(|address| !reach.allows(address)) {
             return Err(FetchError::Private { url: url.to_string() });
         }
@@ -288,8 +287,17 @@ fn authorized(
     Ok(request.header(AUTHORIZATION, value))
 }
 
-fn is_localhost(name: &str) -> bool {
-    name == "localhost" || name.ends_with(".localhost")
+/// Whether a URL names this very machine: by a number, or by a name that leads here whatever a name server says.
+///
+/// Spec: RFC 6761, section 6.3.
+#[must_use]
+pub fn names_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 impl Reach {

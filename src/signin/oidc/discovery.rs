@@ -1,11 +1,12 @@
 //! What a provider says about itself.
 
 use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 
 use super::json::{self, JsonError, Object};
 use crate::catalog::{ClientAuth, Issuer};
 use crate::saml::names::excerpt;
+use crate::sys::http::names_this_machine;
 
 /// A provider's metadata: where it is and what it offers. Links to logos, policies and documentation are not kept, so
 /// nothing can ever fetch them.
@@ -98,7 +99,7 @@ impl ProviderMetadata {
     /// [`DiscoveryError`]
     pub fn read(discovery: &[u8], issuer: &Issuer) -> Result<Self, DiscoveryError> {
         let document = json::object(discovery, Self::MAX_BYTES).map_err(DiscoveryError::Json)?;
-        let read = Reader { document: &document, loopback: is_loopback(&issuer.url()) };
+        let read = Reader { document: &document, loopback: names_this_machine(&issuer.url()) };
         let found = read.text("issuer")?.ok_or(DiscoveryError::Missing("issuer"))?;
         if found != issuer.as_str() {
             return Err(if found.contains('{') {
@@ -147,16 +148,6 @@ impl ProviderMetadata {
 #[error("the provider takes client secrets neither by basic nor by post, only {0}; set `client_auth`")]
 pub struct NoClientAuth(String);
 
-/// Whether a URL names this very machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 struct Reader<'a> {
     document: &'a Object,
     /// Whether the issuer is on this machine.
@@ -199,7 +190,7 @@ impl Reader<'_> {
         let Some(text) = self.text(member)? else { return Ok(None) };
         let refused = || DiscoveryError::Endpoint { member, found: excerpt(text) };
         let url = Url::parse(text).map_err(|_| refused())?;
-        let here = is_loopback(&url);
+        let here = names_this_machine(&url);
         // From outside, a name of this machine would lead to services that trust whoever calls from here.
         let allowed = match (url.scheme(), here) {
             ("https", false) => true,

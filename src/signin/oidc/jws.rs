@@ -44,7 +44,7 @@ impl Purpose {
 pub enum JwsError {
     #[error("it has {size} bytes; {limit} are the most")]
     TooLarge { size: usize, limit: usize },
-    #[error("it has {0} parts, not three")]
+    #[error("it has {} parts, not three{}", .0, encrypted(*.0))]
     Parts(usize),
     #[error("its {0} is not base64url")]
     Base64(&'static str),
@@ -74,6 +74,11 @@ pub enum JwsError {
     Signature { named_key: bool },
     #[error("its content cannot be read")]
     Payload(#[source] JsonError),
+}
+
+/// A hint: encrypted tokens have five parts.
+fn encrypted(parts: usize) -> &'static str {
+    if parts == 5 { "; it is encrypted, which is not understood here" } else { "" }
 }
 
 fn list(algorithms: &[JwsAlgorithm]) -> String {

@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use roxmltree::Node;
-use url::{Host, Url};
+use url::Url;
 
 use crate::saml::certificate::SigningCertificate;
 use crate::saml::gate::{self, Limits, Root, Sha1};
 use crate::saml::names::{BINDING_POST, BINDING_REDIRECT, DS, MD};
 use crate::sandbox::metadata::{Cached, MetadataSource};
+use crate::sys::http::names_this_machine;
 
 /// A service provider, as its metadata describes it.
 #[derive(Debug, Clone)]
@@ -100,13 +101,7 @@ impl Partners {
 /// Whether a URL leads to this very machine, whatever resolves names.
 pub fn is_loopback(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
-    let loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        None => false,
-    };
-    loopback && matches!(url.scheme(), "http" | "https")
+    names_this_machine(&url) && matches!(url.scheme(), "http" | "https")
 }
 
 fn read(xml: &str) -> Vec<ServiceProvider> {
