@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::current::CurrentCatalog;
+use super::sessions::ended_because;
 use super::{Caller, Ground};
 use crate::audit::Kind;
 use crate::identity::{ConnectorId, VerifiedIdentity};
@@ -163,7 +164,9 @@ impl FinishSignIn {
         let session = Token::generate(&*self.ground.rng);
         if let Some(old) = old_session {
             // A new id at every sign-in: one that was planted before is worth nothing after.
-            sessions::remove(&mut tx, &old.hash()).await?;
+            if let Some(ended) = sessions::remove(&mut tx, &old.hash()).await? {
+                self.ground.append(&mut tx, &ended_because("replaced", &ended, caller)).await?;
+            }
         }
         let Ticket { mut identity, return_to, sealed_id_token, .. } = ticket;
         identity.link = loaded.catalog.linked(&identity);

@@ -28,13 +28,16 @@ pub struct LiveSession {
 /// How stale `last_seen` may be: each click need not cost a write.
 const TOUCH_EVERY: SignedDuration = SignedDuration::from_secs(60);
 
-fn ended_by_person(ended: &Ended, caller: &Caller) -> Event {
+/// The event that tells of an ended session, and why it ended.
+pub(super) fn ended_because(cause: &'static str, ended: &Ended, caller: &Caller) -> Event {
     caller
         .event(Kind::SessionEnded)
         .about(&ended.identity.subject)
         .with("session", ended.public_id.as_str())
-        .with("cause", "ended-by-person")
+        .with("cause", cause)
 }
+
+const BY_PERSON: &str = "ended-by-person";
 
 /// Sessions of browsers.
 #[derive(Debug, Clone)]
@@ -97,7 +100,7 @@ impl Sessions {
         let mut tx = self.ground.store.begin().await?;
         let ended = sessions::remove_one_of(&mut tx, &identity.person(), public_id).await?;
         let event = match &ended {
-            Some(ended) => ended_by_person(ended, caller),
+            Some(ended) => ended_because(BY_PERSON, ended, caller),
             None => caller
                 .event(Kind::AccessRefused)
                 .about(&identity.subject)
@@ -117,7 +120,7 @@ impl Sessions {
         let mut tx = self.ground.store.begin().await?;
         let but = this.token.hash();
         for ended in sessions::remove_all_of(&mut tx, &this.identity.person(), Some(&but)).await? {
-            self.ground.append(&mut tx, &ended_by_person(&ended, caller)).await?;
+            self.ground.append(&mut tx, &ended_because(BY_PERSON, &ended, caller)).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -130,8 +133,7 @@ impl Sessions {
     pub async fn end(&self, token: &Token, caller: &Caller) -> Result<(), StoreError> {
         let mut tx = self.ground.store.begin().await?;
         if let Some(ended) = sessions::remove(&mut tx, &token.hash()).await? {
-            let event = caller.event(Kind::SessionEnded).about(&ended.identity.subject).with("cause", "signed-out");
-            self.ground.append(&mut tx, &event).await?;
+            self.ground.append(&mut tx, &ended_because("signed-out", &ended, caller)).await?;
         }
         tx.commit().await?;
         Ok(())

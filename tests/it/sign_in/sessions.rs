@@ -19,6 +19,12 @@ async fn a_second_sign_in_has_a_new_session_and_the_first_is_gone() {
     let answer = company.go(&mut bob).await.form_with("SAMLResponse");
     assert_eq!(bob.submit(&answer).await.status, 200);
     assert_ne!(bob.cookie("127.0.0.1", COOKIE), before.cookie("127.0.0.1", COOKIE));
+    let events = company.broker.events().await;
+    let [.., (ended, why), (begun, _)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(
+        (ended.as_str(), &why["cause"], begun.as_str()),
+        ("session.ended", &"replaced".into(), "sign-in.succeeded")
+    );
     assert!(is_signed_in(&company.broker, &mut bob).await);
     assert!(!is_signed_in(&company.broker, &mut before).await);
 }
@@ -52,7 +58,7 @@ async fn signing_out_ends_the_session_for_everybody_who_has_its_cookie() {
 
     bob.get(&broker.at("/")).await;
     let page = bob.submit(&form).await;
-    assert_eq!((page.status, page.url.path()), (200, "/signed-out"), "{}", page.body);
+    assert_eq!((page.status, page.url.path()), (200, "/sign-out"), "{}", page.body);
     assert_eq!(broker.last_event("session.ended").await["cause"], "signed-out");
     assert_eq!(bob.cookie("127.0.0.1", COOKIE), None);
     assert!(!is_signed_in(broker, &mut bob).await && !is_signed_in(broker, &mut copy).await);
