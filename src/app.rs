@@ -23,8 +23,10 @@ use crate::flows::current::CurrentCatalog;
 use crate::flows::finish_sign_in::{FinishSignIn, SessionTimes};
 use crate::flows::issue::Issue;
 use crate::flows::receive_code::ReceiveCode;
+use crate::flows::receive_logout::ReceiveLogout;
 use crate::flows::receive_reply::ReceiveReply;
 use crate::flows::sessions::Sessions;
+use crate::flows::sign_out::SignOut;
 use crate::flows::start_sign_in::StartSignIn;
 use crate::flows::{Ground, Tasks};
 use crate::issuance::federation::{Federation, FederationSettings};
@@ -204,6 +206,8 @@ struct Services {
     receive_code: web::Data<ReceiveCode>,
     finish: web::Data<FinishSignIn>,
     sessions: web::Data<Sessions>,
+    sign_out: web::Data<SignOut>,
+    receive_logout: web::Data<ReceiveLogout>,
     issue: web::Data<Issue>,
     limits: web::Data<Limits>,
     cookies: web::Data<Cookies>,
@@ -280,6 +284,8 @@ impl App {
             Connectors::new(ground.clone(), outbound.clone(), public_url.clone(), own_keys, config.web.max_body);
         let signed = |limit: Duration| SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
         let judges = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let judges = Arc::new(Semaphore::new(judges));
+        let sessions = Sessions::new(ground.clone());
         let rate = |rate: &Rate| crate::web::limits::Rate { per_minute: rate.per_minute, burst: rate.burst };
         let services = Services {
             ground: web::Data::new(ground.clone()),
@@ -296,7 +302,7 @@ impl App {
                 catalog: catalog.clone(),
                 connectors: connectors.clone(),
                 ticket_ttl: signed(config.sign_in.ticket_ttl),
-                judges: Arc::new(Semaphore::new(judges)),
+                judges: Arc::clone(&judges),
             }),
             receive_code: web::Data::new(ReceiveCode {
                 ground: ground.clone(),
@@ -314,7 +320,20 @@ impl App {
                     absolute: signed(config.session.absolute_timeout),
                 },
             )),
-            sessions: web::Data::new(Sessions::new(ground.clone())),
+            sign_out: web::Data::new(SignOut {
+                ground: ground.clone(),
+                catalog: catalog.clone(),
+                connectors: connectors.clone(),
+                sessions: sessions.clone(),
+                attempt_ttl: signed(config.sign_in.attempt_ttl),
+            }),
+            receive_logout: web::Data::new(ReceiveLogout {
+                ground: ground.clone(),
+                catalog: catalog.clone(),
+                connectors: connectors.clone(),
+                judges,
+            }),
+            sessions: web::Data::new(sessions),
             issue: web::Data::new(Issue {
                 ground: ground.clone(),
                 catalog: catalog.clone(),
@@ -459,6 +478,8 @@ impl Services {
             .app_data(self.receive.clone())
             .app_data(self.receive_code.clone())
             .app_data(self.finish.clone())
+            .app_data(self.sign_out.clone())
+            .app_data(self.receive_logout.clone())
             .app_data(self.sessions.clone())
             .app_data(self.issue.clone())
             .app_data(self.limits.clone())

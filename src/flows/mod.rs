@@ -15,8 +15,10 @@ pub mod favourite;
 pub mod finish_sign_in;
 pub mod issue;
 pub mod receive_code;
+pub mod receive_logout;
 pub mod receive_reply;
 pub mod sessions;
+pub mod sign_out;
 pub mod start_sign_in;
 mod tasks;
 

@@ -77,7 +77,7 @@ impl ReplyError {
 }
 
 /// How long a reply may wait for its turn to be judged.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl ReceiveReply {
     /// Judges a reply and parks the result.

@@ -21,6 +21,7 @@ pub mod metadata;
 pub mod preferences;
 pub mod sessions;
 pub mod sign_in;
+pub mod sign_out;
 
 /// A write transaction. Everything a flow changes, audit event included, happens in one.
 pub type Tx = Transaction<'static, Sqlite>;

@@ -37,7 +37,7 @@ pub struct Ticket {
     pub expires: Timestamp,
 }
 
-fn token_hash(table: &'static str, bytes: &[u8]) -> Result<TokenHash, StoreError> {
+pub(super) fn token_hash(table: &'static str, bytes: &[u8]) -> Result<TokenHash, StoreError> {
     bytes.try_into().map_err(|_| StoreError::Nonsense { table, detail: "a hash is not 32 bytes long".to_owned() })
 }
 

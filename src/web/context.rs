@@ -52,6 +52,21 @@ pub fn content_security_policy(sign_in_origins: &[String]) -> HeaderValue {
     HeaderValue::from_str(policy.trim_end()).expect("origins hold visible ASCII only")
 }
 
+/// The policy of a page whose one form goes to an identity provider.
+///
+/// The provider may send the browser on to other applications that it signed the person in to, and browsers hold that
+/// against the form too: any https address may follow. An answer is often wanted in a frame on the provider's own page.
+#[must_use]
+pub fn policy_towards_provider(action: &url::Url, framed: bool) -> HeaderValue {
+    let origin = action.origin().ascii_serialization();
+    let ancestors = if framed { origin.as_str() } else { "'none'" };
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; \
+         frame-ancestors {ancestors}; form-action 'self' {origin} https:"
+    );
+    HeaderValue::from_str(&policy).expect("origins hold visible ASCII only")
+}
+
 /// The id of this request.
 #[must_use]
 pub fn request_id(request: &HttpRequest) -> String {
@@ -283,6 +298,8 @@ fn links(kind: Kind) -> Vec<views::Link> {
         Kind::SignInNotReauthenticated => {
             vec![link("/", "Back to your roles"), link("/sign-in?choose=1", "Use another way to sign in")]
         }
+        // Whatever became of it, this leads to the sign-in page only if nobody is signed in.
+        Kind::SignOutRefused => vec![link("/", "Go to Rolegate")],
         _ => vec![link("/", "Back to your roles")],
     }
 }

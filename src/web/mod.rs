@@ -6,6 +6,7 @@ use std::fmt;
 use actix_web::http::uri::PathAndQuery;
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse};
+use url::Url;
 
 use self::problem::{Kind, Problem};
 use crate::catalog::Connector;
@@ -32,6 +33,7 @@ pub mod saml;
 pub mod session;
 pub mod sessions;
 pub mod sign_in;
+pub mod sign_out;
 pub mod views;
 pub mod words;
 
@@ -50,6 +52,10 @@ enum To<'a> {
     /// Into a connector's sign-in.
     Start(&'a StartAddress<'a>),
     IdentityProvider(&'a Started),
+    /// Out there too, with a signed message of ours.
+    Logout(&'a Url),
+    /// The page that says how far a sign-out reached.
+    SignedOut(&'a ConnectorId, views::Reach),
     Console(&'a ConsoleLogin),
 }
 
@@ -63,6 +69,10 @@ fn see_other(to: &To<'_>) -> HttpResponse {
         }
         To::Start(way) => Cow::Owned(way.to_string()),
         To::IdentityProvider(started) => Cow::Borrowed(started.location.as_str()),
+        To::Logout(place) => Cow::Borrowed(place.as_str()),
+        To::SignedOut(connector, reach) => {
+            Cow::Owned(format!("/signed-out?connector={connector}&reach={}", reach.as_str()))
+        }
         To::Console(login) => Cow::Borrowed(login.expose()),
     };
     HttpResponse::SeeOther().insert_header((header::LOCATION, location.as_ref())).finish()

@@ -29,6 +29,7 @@ pub enum Kind {
     SignInOtherBrowser,
     SignInReplayed,
     SignInNotReauthenticated,
+    SignOutRefused,
     IdentityProviderError,
     IdentityProviderUnavailable,
     ConnectorUnknown,
@@ -44,7 +45,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::BadRequest,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -57,6 +58,7 @@ impl Kind {
         Self::SignInOtherBrowser,
         Self::SignInReplayed,
         Self::SignInNotReauthenticated,
+        Self::SignOutRefused,
         Self::IdentityProviderError,
         Self::IdentityProviderUnavailable,
         Self::ConnectorUnknown,
@@ -87,6 +89,7 @@ impl Kind {
             Self::SignInOtherBrowser => "sign-in-other-browser",
             Self::SignInReplayed => "sign-in-replayed",
             Self::SignInNotReauthenticated => "sign-in-not-reauthenticated",
+            Self::SignOutRefused => "sign-out-refused",
             Self::IdentityProviderError => "identity-provider-error",
             Self::IdentityProviderUnavailable => "identity-provider-unavailable",
             Self::ConnectorUnknown => "connector-unknown",
@@ -117,6 +120,7 @@ impl Kind {
             | Self::SignInOtherBrowser
             | Self::SignInReplayed
             | Self::SignInNotReauthenticated
+            | Self::SignOutRefused
             | Self::IdentityProviderError
             | Self::CrossSite
             | Self::RoleNotPermitted
@@ -145,6 +149,7 @@ impl Kind {
             Self::SignInOtherBrowser => "That sign-in began in another browser",
             Self::SignInReplayed => "That sign-in was used already",
             Self::SignInNotReauthenticated => "Your identity provider did not ask you again",
+            Self::SignOutRefused => "Sign-out message refused",
             Self::IdentityProviderError => "Your identity provider said no",
             Self::IdentityProviderUnavailable => "Your identity provider cannot be used right now",
             Self::ConnectorUnknown => "There is no such way to sign in",
@@ -181,6 +186,9 @@ impl Kind {
             Self::SignInReplayed => "Each sign-in counts once. Please start again.",
             Self::SignInNotReauthenticated => {
                 "Here you have to prove again who you are. Please sign out at the identity provider and start again."
+            }
+            Self::SignOutRefused => {
+                "A message about signing out could not be accepted, so nothing was ended because of it. To be sure that you are signed out here, use the button on Rolegate's own page, and sign out at your identity provider."
             }
             Self::IdentityProviderError => {
                 "The identity provider ended the sign-in without vouching for you. Please start again, or ask whoever runs it."

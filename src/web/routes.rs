@@ -11,7 +11,7 @@ use actix_web::{Error, FromRequest, Handler, HttpMessage, HttpRequest, Responder
 
 use super::problem::{Kind, Problem};
 use super::session::Cookies;
-use super::{api, arrival, aws, health, oidc, picker, roles, saml, sessions, sign_in};
+use super::{api, arrival, aws, health, oidc, picker, roles, saml, sessions, sign_in, sign_out};
 use crate::flows::sessions::Sessions;
 
 /// Who may call a route.
@@ -19,7 +19,7 @@ use crate::flows::sessions::Sessions;
 pub enum Audience {
     /// Everybody: nothing behind it depends on who asks.
     Anyone,
-    /// A stranger on the way in, or the identity provider's page in their browser.
+    /// A stranger on the way in or out, or the identity provider's page in their browser.
     SigningIn,
     /// Somebody with a live session.
     SignedIn,
@@ -105,8 +105,10 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
     r.post("/oidc/{connector}/callback", SigningIn, oidc::callback_by_post);
     r.get("/oidc/{connector}/finish", SigningIn, arrival::finish);
     r.get("/oidc/{connector}/jwks.json", Anyone, oidc::jwks);
-    r.get("/signed-out", Anyone, sign_in::signed_out);
-    r.post("/sign-out", SignedIn, sign_in::sign_out);
+    r.get("/saml/{connector}/slo", SigningIn, sign_out::slo_redirect);
+    r.post("/saml/{connector}/slo", SigningIn, sign_out::slo_post);
+    r.get("/signed-out", SigningIn, sign_out::signed_out);
+    r.post("/sign-out", SignedIn, sign_out::sign_out);
 
     r.get("/sessions", SignedIn, sessions::list);
     r.post("/sessions/end-others", SignedIn, sessions::end_others);

@@ -1,16 +1,14 @@
-//! Choosing a connector, and leaving.
+//! Choosing a connector.
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::fields::Fields;
 use super::limits::Limits;
 use super::problem::Problem;
-use super::session::{Cookies, CsrfForm, SignedIn};
-use super::{StartAddress, To, caller, page, see_other, views};
+use super::session::Cookies;
+use super::{StartAddress, To, page, see_other, views};
 use crate::catalog::{Catalog, Connector, EmailDomain};
 use crate::flows::current::CurrentCatalog;
-use crate::flows::sessions::Sessions;
 use crate::sys::LocalPath;
 
 /// `GET /sign-in?return_to=&choose=&email=`: the ways in, the one used last first.
@@ -97,41 +95,4 @@ fn lead_to(cookies: &Cookies, request: &HttpRequest, way: &StartAddress<'_>, con
         });
     }
     see_other(&To::Start(way))
-}
-
-/// `POST /sign-out`: ends the session here.
-///
-/// # Errors
-/// The database refuses; then the session may go on, and the person is told so.
-pub async fn sign_out(
-    request: HttpRequest,
-    user: SignedIn,
-    _form: CsrfForm,
-    sessions: web::Data<Sessions>,
-    cookies: web::Data<Cookies>,
-) -> Result<HttpResponse, Problem> {
-    sessions.end(&user.0.token, &caller(&request)).await?;
-    let mut response = see_other(&To::Fixed("/signed-out"));
-    response.add_cookie(&cookies.forget_session()).map_err(super::internal)?;
-    // Pages that the back button would bring up again go with the session.
-    response
-        .headers_mut()
-        .insert(header::HeaderName::from_static("clear-site-data"), header::HeaderValue::from_static("\"cache\""));
-    Ok(response)
-}
-
-/// `GET /signed-out`.
-pub async fn signed_out(
-    request: HttpRequest,
-    catalog: web::Data<CurrentCatalog>,
-    cookies: web::Data<Cookies>,
-) -> Result<HttpResponse, Problem> {
-    let loaded = catalog.get().await?;
-    let last = cookies.last_connector(&request).and_then(|id| id.parse().ok());
-    let still_signed_in_at = last.and_then(|id| loaded.catalog.connector(&id).map(|connector| connector.name.clone()));
-    Ok(page(&views::SignedOut {
-        shell: views::Shell::default(),
-        still_signed_in_at,
-        sign_in_href: "/sign-in?choose=1".to_owned(),
-    }))
 }

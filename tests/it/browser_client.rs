@@ -82,6 +82,22 @@ impl Browser {
         self.walk(page.join(href).expect("a link"), None).await
     }
 
+    /// Goes on as long as pages lead on by themselves, by a link or, with scripts, a form for another site.
+    pub async fn go_on(&mut self, mut page: Page) -> Page {
+        for _ in 0..MOST_REDIRECTS {
+            let message = |form: &Form| form.post && (form.has("SAMLRequest") || form.has("SAMLResponse"));
+            page = if let Some(place) = page.leads_on() {
+                self.page = Some(page.url.clone());
+                self.follow(&place).await
+            } else if let Some(form) = page.forms().into_iter().find(message) {
+                self.submit(&form).await
+            } else {
+                return page;
+            };
+        }
+        panic!("{} leads on for ever", page.url);
+    }
+
     pub async fn submit(&mut self, form: &Form) -> Page {
         self.page = Some(form.page.clone());
         if form.post {
@@ -226,6 +242,14 @@ impl Page {
         let links = Regex::new(r#"(?is)<a\s[^>]*?\bhref\s*=\s*"([^"]*)""#).unwrap();
         let found = links.captures_iter(&self.body).map(|link| text_of(&link[1])).find(|href| href.contains(part));
         found.unwrap_or_else(|| panic!("{} ({}) has no link to {part}:\n{}", self.url, self.status, self.body))
+    }
+
+    /// Where the page leads by itself, if it does; there is a link to the same place for those without patience.
+    pub fn leads_on(&self) -> Option<String> {
+        let found = Regex::new(r#"<meta http-equiv="refresh" content="0; url=([^"]+)">"#).unwrap();
+        let found = found.captures(&self.body)?;
+        assert!(self.body.contains(&format!("<a class=\"b primary\" href=\"{}\"", &found[1])), "{}", self.body);
+        Some(text_of(&found[1]))
     }
 
     pub fn forms(&self) -> Vec<Form> {

@@ -31,6 +31,7 @@ mod sandboxed;
 mod serve;
 mod sessions;
 mod sign_in;
+mod sign_out;
 mod strangers;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod tools;

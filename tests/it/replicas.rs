@@ -166,7 +166,8 @@ async fn a_session_is_honoured_by_both_and_its_end_is_seen_by_both() {
     let csrf = csrf.captures(&home.body).unwrap_or_else(|| panic!("no form in {}", home.body))[1].to_owned();
     // The form came from one process and goes to the other, as a balancer may well do it.
     let left = one.client.post(one.at("/sign-out")).header("cookie", &session).form(&[("csrf", csrf)]);
-    assert_eq!(one.send(left).await.header("location"), Some("/signed-out"));
+    let left = one.send(left).await;
+    assert_eq!(left.header("location"), Some("/signed-out?connector=forge&reach=not-offered"));
     assert_eq!((one.me(&session).await, other.me(&session).await), (401, 401));
     assert_eq!(replicas.events("session.ended").len(), 1);
 

@@ -587,7 +587,7 @@ async fn signing_out_ends_the_session_for_every_copy_of_its_cookie() {
     let mut asha = world.sign_in_as("asha").await;
     let cookie = asha.cookie();
     let page = asha.post("/sign-out", &[]).await;
-    assert_eq!((page.status, page.url.path()), (200, "/signed-out"));
+    assert_eq!((page.status, page.url.path()), (200, "/sign-out"));
     assert_eq!(world.broker.last_event("session.ended").await["cause"], "signed-out");
     let copy = send(client().get(world.broker.at("/api/v1/me")).header("cookie", cookie)).await;
     problem(&copy, 401, "sign-in-required");

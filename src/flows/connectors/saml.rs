@@ -21,6 +21,8 @@ pub struct SamlProvider {
     pub settings: Settings,
     /// Signs requests, where the connector wants them signed.
     pub signer: Option<Arc<SigningKey>>,
+    /// Signs logout messages, which are always signed.
+    pub key: Arc<SigningKey>,
 }
 
 impl Connectors {
@@ -39,7 +41,7 @@ impl Connectors {
             max_bytes: self.largest_reply,
             ..Settings::new(connector.id.clone(), self.sp_entity_id(connector, saml), acs_url, idp).following(saml)
         };
-        SamlProvider { settings, signer: saml.sign_requests.then(|| Arc::clone(key)) }
+        SamlProvider { settings, signer: saml.sign_requests.then(|| Arc::clone(key)), key: Arc::clone(key) }
     }
 
     /// Our entity ID towards a connector.

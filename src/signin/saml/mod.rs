@@ -101,6 +101,7 @@ impl Settings {
             clock_skew: catalog.clock_skew,
             name_id_format: catalog.name_id_format.clone(),
             authn_context: catalog.authn_context.clone(),
+            logout_issuer: catalog.logout_issuer.clone(),
             ..self
         }
     }

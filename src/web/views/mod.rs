@@ -12,6 +12,7 @@ pub mod problem;
 pub mod sessions;
 pub mod shell;
 pub mod sign_in;
+pub mod sign_out;
 pub mod why;
 
 pub use credentials::{CredentialsPage, Format};
@@ -20,7 +21,8 @@ pub use picker::{AccountGroup, DurationStep, NoRoles, Picker, RoleRow, duration_
 pub use problem::ProblemPage;
 pub use sessions::{SessionRow, SessionsPage};
 pub use shell::{Link, Notice, Person, RoleTitle, Shell, Tone};
-pub use sign_in::{ConfirmSignIn, ConnectorChoice, EmailField, Onward, SignIn, SignedOut};
+pub use sign_in::{ConfirmSignIn, ConnectorChoice, EmailField, Onward, SignIn};
+pub use sign_out::{OnwardByForm, Reach, SIGNED_IN_AGAIN, SignedOut};
 pub use why::{Grant, Limit, Reason, Why};
 
 /// Renders a page.

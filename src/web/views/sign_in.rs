@@ -1,4 +1,4 @@
-//! Coming and going: choosing a connector, confirming a sign-in nobody here began, and leaving.
+//! Coming: choosing a connector, and confirming a sign-in nobody here began.
 
 use askama::Template;
 
@@ -62,16 +62,6 @@ pub struct ConfirmSignIn {
     pub action: String,
     pub ticket: String,
     pub cancel_href: String,
-}
-
-/// After `POST /sign-out`.
-#[derive(Debug, Clone, Template)]
-#[template(path = "signin/signed_out.html")]
-pub struct SignedOut {
-    pub shell: Shell,
-    /// The connector whose own session lives on, so that signing in again may ask nothing; none when it ended too.
-    pub still_signed_in_at: Option<String>,
-    pub sign_in_href: String,
 }
 
 impl SignIn {
@@ -149,18 +139,5 @@ impl ConfirmSignIn {
             ticket: "dGlja2V0LXNhbXBsZQ".to_owned(),
             cancel_href: "/sign-in".to_owned(),
         }
-    }
-}
-
-impl SignedOut {
-    #[must_use]
-    pub fn samples() -> Vec<(&'static str, Self)> {
-        let here = Self {
-            shell: Shell::sample_anonymous(),
-            still_signed_in_at: Some("Okta".to_owned()),
-            sign_in_href: "/sign-in?choose=1".to_owned(),
-        };
-        let everywhere = Self { still_signed_in_at: None, ..here.clone() };
-        vec![("signed-out", here), ("signed-out-everywhere", everywhere)]
     }
 }

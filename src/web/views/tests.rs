@@ -15,6 +15,7 @@ fn pages() -> Vec<(&'static str, String)> {
         .chain(rendered(vec![("confirm", ConfirmSignIn::sample())]))
         .chain(rendered(SignedOut::samples()))
         .chain(rendered(SessionsPage::samples()))
+        .chain(rendered(vec![("onward-by-form", OnwardByForm::sample())]))
         .chain(rendered(Picker::samples()))
         .chain(rendered(Go::samples()))
         .chain(rendered(vec![("why", Why::sample())]))
@@ -81,12 +82,14 @@ fn every_asset_a_page_names_exists() {
 }
 
 #[test]
-fn every_form_that_posts_carries_the_csrf_field() {
+fn every_form_that_posts_to_us_carries_the_csrf_field_and_no_other_does() {
     let field = format!("<input type=\"hidden\" name=\"csrf\" value=\"{}\">", Shell::sample().csrf);
     for (name, html) in pages() {
         for form in elements(&html, "form") {
             let posts = form.contains("method=\"post\"");
-            assert_eq!(posts, form.contains(&field), "{name}: {form}");
+            let ours = !form.contains("action=\"http");
+            assert_eq!(posts && ours, form.contains(&field), "{name}: {form}");
+            assert_eq!(ours, !form.contains("name=\"SAML"), "{name}: {form}");
             assert!(posts || !form.contains("formaction"), "{name}: {form}");
         }
     }

@@ -1,0 +1,231 @@
+//! Leaving, here and at the identity provider.
+
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::arrival::connector_id;
+use super::context::policy_towards_provider;
+use super::fields::{Fields, FormError, read_reply};
+use super::limits::Limits;
+use super::problem::{Kind, Problem};
+use super::session::{Cookies, CsrfForm, SignedIn};
+use super::views::{Notice, Reach, SIGNED_IN_AGAIN, Shell, Tone};
+use super::{To, caller, page, see_other, views};
+use crate::flows::current::CurrentCatalog;
+use crate::flows::receive_logout::{ReceiveError, ReceiveLogout, Received};
+use crate::flows::sessions::Sessions;
+use crate::flows::sign_out::{Onward, SignOut, SignOutError};
+use crate::identity::ConnectorId;
+use crate::saml::redirect::{Carries, RedirectError};
+use crate::signin::saml::logout::{Confirmation, Evidence, Outgoing};
+use crate::store::StoreError;
+
+/// `POST /sign-out`: ends the session here, then leads on to the identity provider where that offers it.
+///
+/// # Errors
+/// The database refuses; then the session may go on, and the person is told so.
+pub async fn sign_out(
+    request: HttpRequest,
+    user: SignedIn,
+    _form: CsrfForm,
+    flow: web::Data<SignOut>,
+    catalog: web::Data<CurrentCatalog>,
+    cookies: web::Data<Cookies>,
+) -> Result<HttpResponse, Problem> {
+    let connector = &user.0.identity.subject.connector;
+    let onward = flow.run(&user.0, &caller(&request)).await?;
+    let mut response = match &onward {
+        Onward::ToProvider(outgoing) => leading_on(&name_or_id(&catalog, connector).await?, outgoing, false),
+        Onward::NotOffered => see_other(&To::SignedOut(connector, Reach::NotOffered)),
+        Onward::Unreachable => see_other(&To::SignedOut(connector, Reach::Unreachable)),
+    };
+    response.add_cookie(&cookies.forget_session()).map_err(super::internal)?;
+    // Pages that the back button would bring up again go with the session.
+    let clear = HeaderName::from_static("clear-site-data");
+    response.headers_mut().insert(clear, HeaderValue::from_static("\"cache\""));
+    Ok(response)
+}
+
+/// `GET /signed-out?connector=&reach=`: how far a sign-out reached.
+///
+/// # Errors
+/// The database refuses.
+pub async fn signed_out(
+    request: HttpRequest,
+    catalog: web::Data<CurrentCatalog>,
+    sessions: web::Data<Sessions>,
+    cookies: web::Data<Cookies>,
+) -> Result<HttpResponse, Problem> {
+    let fields = Fields::of_query(&request)?;
+    let connector = fields.get("connector").map(str::to_owned).or_else(|| cookies.last_connector(&request));
+    let connector = match connector.and_then(|id| id.parse().ok()) {
+        Some(id) => name(&catalog, &id).await?,
+        None => None,
+    };
+    let mut shell = Shell::default();
+    // Anybody can make this address, and somebody may have signed in since: what is claimed is what is so.
+    let live = match cookies.session_token(&request) {
+        Some(token) => sessions.find(token).await?.is_some(),
+        None => false,
+    };
+    if live {
+        shell.notices.push(Notice::new(Tone::Info, SIGNED_IN_AGAIN).with_link("/", "Go to your roles"));
+    }
+    let reach = Reach::parse(fields.get("reach").unwrap_or(""));
+    Ok(page(&views::SignedOut { shell, reach, connector, sign_in_href: "/sign-in?choose=1".to_owned() }))
+}
+
+/// `GET /saml/{connector}/slo`: a logout message by redirect. Often cross-site or in a frame; nothing here trusts a
+/// cookie.
+///
+/// # Errors
+/// Everything a message can be refused for; the page says little, the audit event everything.
+pub async fn slo_redirect(
+    request: HttpRequest,
+    path: web::Path<String>,
+    flow: web::Data<ReceiveLogout>,
+    catalog: web::Data<CurrentCatalog>,
+    limits: web::Data<Limits>,
+) -> Result<HttpResponse, Problem> {
+    let connector = connector_id(&path)?;
+    limits.sign_in(super::context::client_address(&request))?;
+    // The octets as they came: the signature is over them.
+    let query = request.query_string();
+    let carries = match Carries::of(query) {
+        Ok(carries) => carries,
+        Err(error) => {
+            flow.record_refusal(&connector, error.code(), &error, &caller(&request)).await?;
+            return Err(error.into());
+        }
+    };
+    let evidence = Evidence::Redirect(query.to_owned());
+    let received = flow.run(&connector, carries, evidence, &caller(&request)).await?;
+    answer(&catalog, &connector, received).await
+}
+
+/// `POST /saml/{connector}/slo`: a logout message as a form. Cross-site by nature; nothing here trusts a cookie.
+///
+/// # Errors
+/// As [`slo_redirect`].
+pub async fn slo_post(
+    request: HttpRequest,
+    path: web::Path<String>,
+    payload: web::Payload,
+    flow: web::Data<ReceiveLogout>,
+    catalog: web::Data<CurrentCatalog>,
+    limits: web::Data<Limits>,
+) -> Result<HttpResponse, Problem> {
+    let connector = connector_id(&path)?;
+    limits.sign_in(super::context::client_address(&request))?;
+    // Read here and not by an extractor: what cannot be read is refused too, and every refusal is recorded.
+    let (carries, evidence) = match message_in(&request, payload).await {
+        Ok(message) => message,
+        Err(error) => {
+            flow.record_refusal(&connector, error.code(), &error, &caller(&request)).await?;
+            return Err(error.into());
+        }
+    };
+    let received = flow.run(&connector, carries, evidence, &caller(&request)).await?;
+    answer(&catalog, &connector, received).await
+}
+
+async fn message_in(request: &HttpRequest, payload: web::Payload) -> Result<(Carries, Evidence), FormError> {
+    let (fields, _place) = read_reply(request, &mut payload.into_inner()).await?;
+    let value = |carries: Carries| fields.get(carries.parameter()).map(str::to_owned);
+    let (carries, message) = match (value(Carries::Request), value(Carries::Response)) {
+        (Some(request), None) => (Carries::Request, request),
+        (None, Some(response)) => (Carries::Response, response),
+        (Some(_), Some(_)) => return Err(FormError::Repeated("SAMLRequest and SAMLResponse".to_owned())),
+        (None, None) => return Err(FormError::Missing(Carries::Request.parameter())),
+    };
+    let relay_state = fields.get("RelayState").map(str::to_owned);
+    Ok((carries, Evidence::Post { message, relay_state }))
+}
+
+/// What the browser gets after a message was believed.
+async fn answer(
+    catalog: &CurrentCatalog,
+    connector: &ConnectorId,
+    received: Received,
+) -> Result<HttpResponse, Problem> {
+    let reach = match received {
+        Received::CarriedOut(Some(Outgoing::Redirect(place))) => return Ok(see_other(&To::Logout(&place))),
+        Received::CarriedOut(Some(form)) => return Ok(leading_on(&name_or_id(catalog, connector).await?, &form, true)),
+        Received::CarriedOut(None) | Received::Confirmed(Confirmation::Complete) => Reach::Everywhere,
+        Received::Confirmed(Confirmation::Partial) => Reach::Partly,
+        Received::Unconfirmed => Reach::Unconfirmed,
+    };
+    Ok(see_other(&To::SignedOut(connector, reach)))
+}
+
+/// The page that takes a message on to the provider.
+///
+/// Browsers hold a page's `form-action` against the redirects that follow its form, and identity providers are not in it:
+/// so the answer to the button is a page that leads on by itself.
+fn leading_on(connector: &str, outgoing: &Outgoing, answer: bool) -> HttpResponse {
+    let shell = Shell::default();
+    let (title, lead) = if answer {
+        ("You are signed out here".to_owned(), format!("{connector} asked for it and is being told."))
+    } else {
+        (format!("Signing you out at {connector}"), "Your session here has ended.".to_owned())
+    };
+    let lead = format!("{lead} If this page stays, please go on by hand.");
+    let onward = format!("Go on to {connector}");
+    match outgoing {
+        Outgoing::Redirect(place) => page(&views::Onward { shell, title, lead, href: place.to_string(), link: onward }),
+        Outgoing::Post { action, field, message, relay_state } => {
+            let relay_state = relay_state.clone().map(|relay_state| ("RelayState", relay_state));
+            let fields = std::iter::once((*field, message.clone())).chain(relay_state).collect();
+            let action_text = action.to_string();
+            let form = views::OnwardByForm { shell, title, lead, action: action_text, fields, button: onward };
+            let mut response = page(&form);
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy_towards_provider(action, answer));
+            response
+        }
+    }
+}
+
+async fn name(catalog: &CurrentCatalog, connector: &ConnectorId) -> Result<Option<String>, StoreError> {
+    Ok(catalog.get().await?.catalog.connector(connector).map(|found| found.name.clone()))
+}
+
+async fn name_or_id(catalog: &CurrentCatalog, connector: &ConnectorId) -> Result<String, StoreError> {
+    Ok(name(catalog, connector).await?.unwrap_or_else(|| connector.to_string()))
+}
+
+impl From<SignOutError> for Problem {
+    fn from(error: SignOutError) -> Self {
+        match error {
+            SignOutError::Store(error) => error.into(),
+            SignOutError::Interrupted => Self::new(Kind::Internal).caused_by(error),
+        }
+    }
+}
+
+impl From<RedirectError> for Problem {
+    fn from(error: RedirectError) -> Self {
+        Self::new(Kind::SignOutRefused).caused_by(error)
+    }
+}
+
+impl From<ReceiveError> for Problem {
+    fn from(error: ReceiveError) -> Self {
+        let kind = match error {
+            ReceiveError::Store(error) => return error.into(),
+            ReceiveError::Connector(error) => return error.into(),
+            ReceiveError::NoConnector(_) => Kind::ConnectorUnknown,
+            ReceiveError::Busy => {
+                return Self::new(Kind::TooManyRequests)
+                    .retry_after(std::time::Duration::from_secs(5))
+                    .caused_by(error);
+            }
+            ReceiveError::Answer(_) | ReceiveError::Panicked => Kind::Internal,
+            ReceiveError::Unsolicited
+            | ReceiveError::AttemptExpired
+            | ReceiveError::OtherConnector
+            | ReceiveError::Refused(_)
+            | ReceiveError::Replayed { .. } => Kind::SignOutRefused,
+        };
+        Self::new(kind).caused_by(error)
+    }
+}
