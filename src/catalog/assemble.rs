@@ -273,6 +273,13 @@ fn check_oidc(findings: &mut Findings, oidc: &OidcConnector) {
     if !oidc.scopes.iter().any(|scope| scope == "openid") {
         findings.add("scopes", "without the scope openid the provider sends no ID token; add it");
     }
+    if oidc.claims.subject.as_ref().is_some_and(|subject| subject.parts() == ["email"]) {
+        findings.add(
+            "attributes.subject",
+            "an address can be given to somebody else, who would become this person; leave it out for sub, or name a \
+             claim that is never given twice",
+        );
+    }
     if oidc.signing_algorithms.is_empty() {
         findings
             .add("signing_algorithms", "the list is empty, so no ID token could be accepted; leave it out for RS256");

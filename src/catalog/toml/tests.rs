@@ -484,6 +484,7 @@ fn what_an_openid_connector_must_not_say_is_reported() {
         ("attribute = \"email\"", "attribute = \"department\"", "connector `okta` maps no attribute `department`"),
         ("attribute = \"email\"", "attribute = \"name\"", "does not tell people apart"),
         ("max_age = \"15m\"", "max_age = \"5s\"", "allow at least 1m"),
+        ("subject = \"oid\"", "subject = \"email\"", "can be given to somebody else"),
         ("groups_limit = 100", "groups_limit = 0", "whole number above 0"),
         ("corp.example\", ", "corp example\", ", "is not a domain"),
         ("prompt = \"select_account\"", "prompt = \"none\"", "cannot stand here"),
