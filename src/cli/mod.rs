@@ -17,6 +17,7 @@ pub mod config;
 pub mod demo;
 pub mod sandbox;
 pub mod serve;
+pub mod sessions;
 
 /// Rolegate: the front door to your AWS accounts.
 ///
@@ -46,6 +47,8 @@ enum Command {
     Catalog(StoreCommand<catalog::CatalogArgs>),
     /// Explain who may use which role, and why or why not
     Access(StoreCommand<access::AccessArgs>),
+    /// See who is signed in, and end their sessions
+    Sessions(StoreCommand<sessions::SessionsArgs>),
 }
 
 /// A command with the flags that say which database to open.
@@ -97,6 +100,13 @@ async fn run(cli: Cli) -> ExitCode {
             }
             return with_base(&config, Missing::Refuse, async |base| {
                 access::run(&command, &base.store, SystemClock.now()).await
+            })
+            .await;
+        }
+        Command::Sessions(StoreCommand { config, command }) => {
+            return with_base(&config, Missing::Refuse, async |base| {
+                let (clock, rng) = real();
+                sessions::run(&command, &base.ground(clock, rng)).await
             })
             .await;
         }

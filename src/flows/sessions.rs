@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Caller, Ground};
 use crate::audit::{Event, Kind};
-use crate::identity::{PersonId, VerifiedIdentity};
+use crate::identity::{ConnectorId, PersonId, VerifiedIdentity};
 use crate::store::sessions::{Ended, StoredSession};
 use crate::store::{StoreError, sessions};
 use crate::sys::Token;
@@ -27,6 +27,14 @@ pub struct LiveSession {
 
 /// How stale `last_seen` may be: each click need not cost a write.
 const TOUCH_EVERY: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whose sessions an administrator ends.
+#[derive(Debug, Clone, Copy)]
+pub enum Whose<'a> {
+    Person(&'a PersonId),
+    /// Everybody who came through it.
+    Connector(&'a ConnectorId),
+}
 
 /// The event that tells of an ended session, and why it ended.
 pub(super) fn ended_because(cause: &'static str, ended: &Ended, caller: &Caller) -> Event {
@@ -85,6 +93,39 @@ impl Sessions {
         let mut found = self.ground.store.sessions_of(person).await?;
         found.retain(|session| session.is_live(now));
         Ok(found)
+    }
+
+    /// All live sessions, the one used last first.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn all(&self) -> Result<Vec<StoredSession>, StoreError> {
+        let now = self.ground.clock.now();
+        let mut found = self.ground.store.all_sessions().await?;
+        found.retain(|session| session.is_live(now));
+        Ok(found)
+    }
+
+    /// Ends sessions from outside, and says whose they were. `by` is who did it.
+    ///
+    /// # Errors
+    /// The database refuses; the sessions may go on.
+    pub async fn end_by_admin(&self, whose: Whose<'_>, by: &str) -> Result<Vec<Ended>, StoreError> {
+        let mut tx = self.ground.store.begin().await?;
+        let all = match whose {
+            Whose::Person(person) => sessions::remove_all_of(&mut tx, person, None).await?,
+            Whose::Connector(connector) => sessions::remove_all_through(&mut tx, connector).await?,
+        };
+        for ended in &all {
+            let event = Event::new(Kind::SessionEnded)
+                .about(&ended.identity.subject)
+                .with("session", ended.public_id.as_str())
+                .with("cause", "ended-by-admin")
+                .with("by", by);
+            self.ground.append(&mut tx, &event).await?;
+        }
+        tx.commit().await?;
+        Ok(all)
     }
 
     /// Ends one of the person's own sessions. `false`: there is none of that id, or it is not theirs; that is recorded.

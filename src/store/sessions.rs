@@ -121,6 +121,18 @@ pub async fn remove_all_of(tx: &mut Tx, person: &PersonId, but: Option<&TokenHas
     rows.iter().map(ended_from).collect()
 }
 
+/// Ends all sessions that came through a connector.
+///
+/// # Errors
+/// The database refuses.
+pub async fn remove_all_through(tx: &mut Tx, connector: &ConnectorId) -> Result<Vec<Ended>, StoreError> {
+    let rows = sqlx::query("DELETE FROM session WHERE connector = $1 RETURNING public_id, identity, sealed_id_token")
+        .bind(connector.as_str())
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.iter().map(ended_from).collect()
+}
+
 /// Ends the sessions that a provider's logout message names: by what it calls the person, by its own session, or by
 /// both. With neither it names nobody.
 ///
@@ -203,6 +215,16 @@ impl Store {
                 .bind(&person.value)
                 .fetch_all(self.reader())
                 .await?;
+        rows.iter().map(session_from).collect()
+    }
+
+    /// All sessions, live or not, the one used last first.
+    ///
+    /// # Errors
+    /// The database refuses, or a row makes no sense.
+    pub async fn all_sessions(&self) -> Result<Vec<StoredSession>, StoreError> {
+        let rows =
+            sqlx::query(session_columns!("ORDER BY last_seen_ms DESC, public_id")).fetch_all(self.reader()).await?;
         rows.iter().map(session_from).collect()
     }
 

@@ -5,6 +5,7 @@ use rolegate::sandbox::DEMO_CONNECTOR;
 use crate::browser_client::{Browser, Page};
 use crate::sandboxed::{Person, Sandboxed};
 
+mod admin;
 mod choosing;
 mod own;
 mod renewing;
