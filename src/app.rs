@@ -28,6 +28,7 @@ use crate::flows::receive_reply::ReceiveReply;
 use crate::flows::sessions::Sessions;
 use crate::flows::sign_out::SignOut;
 use crate::flows::start_sign_in::StartSignIn;
+use crate::flows::step_up::StepUp;
 use crate::flows::{Ground, Tasks};
 use crate::issuance::federation::{Federation, FederationSettings};
 use crate::issuance::metadata::Metadata;
@@ -208,6 +209,7 @@ struct Services {
     sessions: web::Data<Sessions>,
     sign_out: web::Data<SignOut>,
     receive_logout: web::Data<ReceiveLogout>,
+    step_up: web::Data<StepUp>,
     issue: web::Data<Issue>,
     limits: web::Data<Limits>,
     cookies: web::Data<Cookies>,
@@ -287,16 +289,18 @@ impl App {
         let judges = Arc::new(Semaphore::new(judges));
         let sessions = Sessions::new(ground.clone());
         let rate = |rate: &Rate| crate::web::limits::Rate { per_minute: rate.per_minute, burst: rate.burst };
+        let start = StartSignIn {
+            ground: ground.clone(),
+            catalog: catalog.clone(),
+            connectors: connectors.clone(),
+            attempt_ttl: signed(config.sign_in.attempt_ttl),
+        };
         let services = Services {
             ground: web::Data::new(ground.clone()),
             catalog: web::Data::new(catalog.clone()),
             connectors: web::Data::new(connectors.clone()),
-            start: web::Data::new(StartSignIn {
-                ground: ground.clone(),
-                catalog: catalog.clone(),
-                connectors: connectors.clone(),
-                attempt_ttl: signed(config.sign_in.attempt_ttl),
-            }),
+            step_up: web::Data::new(StepUp { ground: ground.clone(), start: start.clone() }),
+            start: web::Data::new(start),
             receive: web::Data::new(ReceiveReply {
                 ground: ground.clone(),
                 catalog: catalog.clone(),
@@ -481,6 +485,7 @@ impl Services {
             .app_data(self.sign_out.clone())
             .app_data(self.receive_logout.clone())
             .app_data(self.sessions.clone())
+            .app_data(self.step_up.clone())
             .app_data(self.issue.clone())
             .app_data(self.limits.clone())
             .app_data(self.cookies.clone())

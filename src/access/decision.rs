@@ -1,9 +1,11 @@
 //! What a person may use, for how long, and why.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::policy::{Denied, Filled, PlacedRole, Policy};
 use crate::aws::{AccountId, RoleArn, RoleName, SessionDuration};
-use crate::catalog::{Account, Attribute, Role, RoleId, Rule};
-use crate::identity::ConnectorId;
+use crate::catalog::{Account, Attribute, Connector, Role, RoleId, Rule};
+use crate::identity::{Authentication, ConnectorId, Demand, Unmet};
 
 /// Which roles a person may use, for how long and why. A picture of one moment: issuing decides anew.
 #[derive(Debug)]
@@ -148,6 +150,20 @@ impl<'d> RoleAccess<'d> {
     #[must_use]
     pub fn default_session(&self) -> SessionDuration {
         self.role().default_session().min(self.max_session())
+    }
+
+    /// What the role asks of how somebody was recognised.
+    #[must_use]
+    pub fn demand(&self) -> Option<&'d Demand> {
+        self.role().authentication.as_ref()
+    }
+
+    /// What is missing of that for somebody recognised like this.
+    #[must_use]
+    pub fn unmet(&self, authentication: &Authentication, now: Timestamp) -> Option<Unmet> {
+        let catalog = self.decision.policy.catalog();
+        let skew = catalog.connector(&self.decision.connector).map(Connector::clock_skew).unwrap_or_default();
+        self.demand()?.unmet(authentication, now, SignedDuration::from_secs(skew.as_secs().into()))
     }
 
     /// The rule that allows the longest session; the first by id where several do.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Denied, OmittedTag, Policy, session_tags};
 use crate::aws::SessionDuration;
 use crate::catalog::{Account, RoleId, Rule};
-use crate::identity::VerifiedIdentity;
+use crate::identity::{Demand, VerifiedIdentity};
 
 /// More values than this are counted rather than listed in the text form.
 const LISTED: usize = 12;
@@ -54,6 +54,36 @@ pub struct PermittedRole {
     pub default_session: SessionDuration,
     /// The rules that grant it.
     pub rules: Vec<String>,
+    /// What the role asks of how the person was recognised.
+    pub authentication: Option<AskedAuthentication>,
+}
+
+/// What a role asks of how a person was recognised, as data for programs. Each part that is given must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AskedAuthentication {
+    /// How long ago at most, in seconds.
+    pub max_age_s: Option<u64>,
+    /// `AuthnContextClassRef` or `acr`: any of these.
+    pub contexts: Vec<String>,
+    /// `amr`: any of these.
+    pub methods: Vec<String>,
+}
+
+impl fmt::Display for AskedAuthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let max_age = self.max_age_s.map(std::time::Duration::from_secs);
+        Demand { max_age, contexts: self.contexts.clone(), methods: self.methods.clone() }.fmt(f)
+    }
+}
+
+impl From<&Demand> for AskedAuthentication {
+    fn from(demand: &Demand) -> Self {
+        Self {
+            max_age_s: demand.max_age.map(|age| age.as_secs()),
+            contexts: demand.contexts.clone(),
+            methods: demand.methods.clone(),
+        }
+    }
 }
 
 /// What one rule comes to.
@@ -109,6 +139,7 @@ pub fn explain(policy: &Policy, identity: &VerifiedIdentity, role: Option<&RoleI
             max_session: access.max_session(),
             default_session: access.default_session(),
             rules: access.reasons().iter().map(|reason| reason.rule.id.to_string()).collect(),
+            authentication: access.demand().map(AskedAuthentication::from),
         })
         .collect::<Vec<_>>();
     let (mut rules, mut besides) = (Vec::new(), Vec::new());
@@ -213,11 +244,17 @@ impl Explanation {
         let called = account_name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
         let subject = &self.subject;
         match self.permitted.first() {
-            Some(PermittedRole { max_session, default_session, .. }) => {
+            Some(PermittedRole { max_session, default_session, authentication, .. }) => {
                 writeln!(
                     f,
                     "yes: {subject} may use {role}{called} for up to {max_session}; {default_session} unless asked otherwise."
                 )?;
+                if let Some(asked) = authentication {
+                    writeln!(
+                        f,
+                        "It asks for a person recognised {asked}; somebody who was not is sent to sign in again."
+                    )?;
+                }
                 for OmittedTag { key, why } in &asked.omitted_tags {
                     writeln!(f, "The session tag {key} is not sent: {why}.")?;
                 }

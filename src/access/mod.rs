@@ -14,6 +14,8 @@ mod role_set;
 mod tests;
 
 pub use decision::{Decision, Reason, RoleAccess};
-pub use explain::{Bearing, ConditionAnswer, Explanation, PermittedRole, RoleAnswer, RuleAnswer, explain};
+pub use explain::{
+    AskedAuthentication, Bearing, ConditionAnswer, Explanation, PermittedRole, RoleAnswer, RuleAnswer, explain,
+};
 pub use permit::{OmittedTag, Permit, SessionTag};
 pub use policy::{Denied, Policy, session_tags};

@@ -16,7 +16,7 @@ use crate::catalog::{
     Account, AccountSelector, Attribute, Catalog, Grant, Role, RoleId, RoleSelector, Rule, TagSelector, TagSource,
     Tags, Template, is_tag_value,
 };
-use crate::identity::{ConnectorId, Groups, VerifiedIdentity};
+use crate::identity::{ConnectorId, Demand, Groups, Unmet, VerifiedIdentity};
 
 /// A catalog compiled for deciding. Cheap to clone and to share.
 #[derive(Debug, Clone)]
@@ -74,6 +74,9 @@ pub enum Denied {
     NoSuchRole { role: RoleId },
     #[error("no rule grants {role} to this person{}", if *groups_incomplete { " by the groups that are known" } else { "" })]
     NotGranted { role: RoleId, groups_incomplete: bool },
+    /// The rules grant it, and the role asks for more than this sign-in was: one that meets the demand may have it.
+    #[error("{role} asks for a person recognised {demand}: {unmet}")]
+    StepUp { role: RoleId, unmet: Unmet, demand: Box<Demand> },
     #[error("the session at the identity provider ends at {ends}, too soon for credentials to live 15 minutes")]
     IdpSessionEnding { ends: Timestamp },
 }
@@ -86,6 +89,7 @@ impl Denied {
             Self::ConnectorDisabled { .. } => "connector-disabled",
             Self::NoSuchRole { .. } => "no-such-role",
             Self::NotGranted { .. } => "not-granted",
+            Self::StepUp { unmet, .. } => unmet.code(),
             Self::IdpSessionEnding { .. } => "idp-session-ending",
         }
     }
@@ -328,6 +332,9 @@ impl Policy {
         let Some(access) = decision.role(account, name) else {
             return Err(Denied::NotGranted { role: id, groups_incomplete: decision.incomplete().is_some() });
         };
+        if let Some((unmet, demand)) = access.unmet(&identity.authentication, now).zip(access.demand()) {
+            return Err(Denied::StepUp { role: id, unmet, demand: Box::new(demand.clone()) });
+        }
         let mut duration = asked.unwrap_or(access.default_session()).min(access.max_session());
         let session_ends = identity.authentication.session_not_on_or_after;
         if let Some(ends) = session_ends {

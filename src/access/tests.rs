@@ -429,6 +429,79 @@ fn regroup(person: &VerifiedIdentity, change: impl FnOnce(&mut Vec<String>)) -> 
     person
 }
 
+fn demanding(demand: &str) -> Policy {
+    let old = "name = \"teams/Deploy\"\nmax_session = \"2h\"\n";
+    assert!(CATALOG.contains(old));
+    Policy::compile(catalog(&CATALOG.replace(old, &format!("{old}authentication = {demand}\n"))))
+}
+
+#[test]
+fn a_role_that_asks_for_a_recent_sign_in_is_denied_to_an_older_one_and_says_what_it_asks() {
+    let policy = demanding("{ max_age = \"15m\" }");
+    let recognised = |seconds_ago: i64| {
+        let mut lead = person(&["leads"]);
+        lead.authentication.instant = Some(now() - jiff::SignedDuration::from_secs(seconds_ago));
+        lead
+    };
+    let ask = |person: &VerifiedIdentity, role: &str| {
+        policy.permit(person, id(role).account, &id(role).name, None, now()).map(|permit| permit.duration().as_secs())
+    };
+    // Fifteen minutes, and three by which the provider's clock may differ from ours.
+    assert_eq!(ask(&recognised(1_080), "111122223333/teams/Deploy"), Ok(3_600));
+    let denied = ask(&recognised(1_081), "111122223333/teams/Deploy").unwrap_err();
+    assert_eq!(denied.code(), "authentication-too-old");
+    let Denied::StepUp { role, demand, .. } = &denied else { panic!("{denied}") };
+    assert_eq!(*role, id("111122223333/teams/Deploy"));
+    assert_eq!(demand.max_age, Some(std::time::Duration::from_secs(900)));
+    assert!(denied.to_string().contains("no longer than 900 s ago"), "{denied}");
+    assert!(ask(&recognised(99_999), "111122223333/ReadOnly").is_ok(), "other roles ask for nothing");
+
+    let mut silent = recognised(0);
+    silent.authentication.instant = None;
+    assert_eq!(ask(&silent, "111122223333/teams/Deploy").unwrap_err().code(), "authentication-age-unknown");
+    let stranger = person(&[]);
+    assert_eq!(ask(&stranger, "111122223333/teams/Deploy").unwrap_err().code(), "not-granted", "no hint to strangers");
+}
+
+#[test]
+fn a_role_that_asks_for_a_strong_sign_in_takes_any_of_what_it_names_and_nothing_else() {
+    let policy = demanding("{ contexts = [\"urn:mfa\", \"urn:phr\"], methods = [\"hwk\", \"fido\"] }");
+    let role = id("111122223333/teams/Deploy");
+    let code = |context: Option<&str>, methods: &[&str]| {
+        let mut lead = person(&["leads"]);
+        lead.authentication.context_class = context.map(str::to_owned);
+        lead.authentication.methods = methods.iter().map(ToString::to_string).collect();
+        policy.permit(&lead, role.account, &role.name, None, now()).err().map(|denied| denied.code())
+    };
+    assert_eq!(code(Some("urn:phr"), &["pwd", "fido"]), None);
+    assert_eq!(code(Some("urn:password"), &["fido"]), Some("authentication-context-weak"));
+    assert_eq!(code(None, &["fido"]), Some("authentication-context-weak"));
+    assert_eq!(code(Some("urn:mfa"), &["pwd"]), Some("authentication-method-weak"));
+    assert_eq!(code(Some("urn:mfa"), &[]), Some("authentication-method-weak"));
+}
+
+#[test]
+fn what_a_role_asks_for_is_part_of_the_decision_and_of_its_explanation() {
+    let policy = demanding("{ max_age = \"15m\", methods = \"mfa\" }");
+    let lead = person(&["leads"]);
+    let role = id("111122223333/teams/Deploy");
+    let decision = policy.decide(&lead);
+    let access = decision.role(role.account, &role.name).unwrap();
+    assert_eq!(access.demand().unwrap().methods, ["mfa"]);
+    assert_eq!(access.unmet(&lead.authentication, now()).unwrap().code(), "authentication-method-weak");
+    let explanation = explain(&policy, &lead, Some(&role));
+    assert!(explanation.permitted(), "the rules grant it");
+    let text = explanation.to_string();
+    assert!(
+        text.contains("It asks for a person recognised no longer than 900 s ago, with one of [\"mfa\"];"),
+        "{text}"
+    );
+    let json = serde_json::to_value(&explanation).unwrap();
+    assert_eq!(json["permitted"][0]["authentication"]["max_age_s"], 900);
+    let plain = explain(&policy, &lead, Some(&id("111122223333/ReadOnly")));
+    assert!(!plain.to_string().contains("It asks for"), "{plain}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 

@@ -20,6 +20,7 @@ pub mod receive_reply;
 pub mod sessions;
 pub mod sign_out;
 pub mod start_sign_in;
+pub mod step_up;
 mod tasks;
 
 pub use tasks::Tasks;

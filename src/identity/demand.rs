@@ -1,5 +1,6 @@
 //! What may be asked of how somebody was recognised.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -42,6 +43,23 @@ impl Unmet {
             Self::Context { .. } => "authentication-context-weak",
             Self::Methods { .. } => "authentication-method-weak",
         }
+    }
+}
+
+impl fmt::Display for Demand {
+    /// For operators: `no longer than 900 s ago, by one of ["…"], with one of ["mfa"]`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if let Some(max_age) = self.max_age {
+            parts.push(format!("no longer than {} s ago", max_age.as_secs()));
+        }
+        if !self.contexts.is_empty() {
+            parts.push(format!("by one of {:?}", self.contexts));
+        }
+        if !self.methods.is_empty() {
+            parts.push(format!("with one of {:?}", self.methods));
+        }
+        f.write_str(&parts.join(", "))
     }
 }
 

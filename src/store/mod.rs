@@ -15,6 +15,7 @@ use sqlx::{SqlSafeStr, Sqlite, Transaction};
 
 pub mod audit;
 pub mod catalog;
+pub mod clicks;
 pub mod housekeeping;
 pub mod keys;
 pub mod metadata;

@@ -5,6 +5,8 @@ use serde_json::json;
 
 use super::problem::Problem;
 use super::session::SignedIn;
+use crate::access::AskedAuthentication;
+use crate::flows::Ground;
 use crate::flows::current::CurrentCatalog;
 use crate::identity::Groups;
 
@@ -34,8 +36,13 @@ pub async fn me(user: SignedIn) -> HttpResponse {
 ///
 /// # Errors
 /// The database refuses.
-pub async fn roles(user: SignedIn, catalog: web::Data<CurrentCatalog>) -> Result<HttpResponse, Problem> {
+pub async fn roles(
+    user: SignedIn,
+    ground: web::Data<Ground>,
+    catalog: web::Data<CurrentCatalog>,
+) -> Result<HttpResponse, Problem> {
     let loaded = catalog.get().await?;
+    let now = ground.clock.now();
     let decision = loaded.policy.decide(&user.0.identity);
     let roles: Vec<serde_json::Value> = decision
         .roles()
@@ -60,6 +67,8 @@ pub async fn roles(user: SignedIn, catalog: web::Data<CurrentCatalog>) -> Result
                 "description": access.role().description,
                 "default_session_s": access.default_session().as_secs(),
                 "max_session_s": access.max_session().as_secs(),
+                "authentication": access.demand().map(AskedAuthentication::from),
+                "step_up": access.unmet(&user.0.identity.authentication, now).is_some(),
                 "reasons": reasons,
             })
         })

@@ -102,7 +102,7 @@ fn resolve_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAd
     address
 }
 
-fn wants_page(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+pub(super) fn wants_page(method: &Method, path: &str, headers: &HeaderMap) -> bool {
     let program = path.starts_with("/api/") || path.starts_with("/aws/") || matches!(path, "/healthz" | "/readyz");
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     !program && (accept.contains("text/html") || (accept.is_empty() && *method == Method::POST))
@@ -128,7 +128,7 @@ pub async fn surround<B: MessageBody + 'static>(
     let method = request.method().clone();
     let page = wants_page(&method, request.path(), request.headers());
     // For the log: a stranger may send 64 kB of path, and a method as long.
-    let path = excerpt(request.path());
+    let path = excerpt(loggable(request.path()));
 
     // A panic in a handler would close the connection without an answer.
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().await;
@@ -169,6 +169,11 @@ pub async fn surround<B: MessageBody + 'static>(
         );
     }
     Ok(response)
+}
+
+/// The path without what names a waiting click.
+fn loggable(path: &str) -> &str {
+    ["/step-up/", "/continue/"].into_iter().find(|prefix| path.starts_with(prefix)).unwrap_or(path)
 }
 
 /// Something of the framework's own: keeps its meaning, drops its words.
@@ -344,6 +349,13 @@ mod tests {
             headers.append(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_str(value).unwrap());
         }
         headers
+    }
+
+    #[test]
+    fn a_log_line_does_not_name_a_waiting_click() {
+        assert_eq!(loggable("/continue/c3JmLXNhbXBsZS1zYW1wbGUtc2FtcGxlLXNhbXBsZS0"), "/continue/");
+        assert_eq!(loggable("/step-up/x"), "/step-up/");
+        assert_eq!(loggable("/roles/111122223333/continue/x"), "/roles/111122223333/continue/x");
     }
 
     #[test]

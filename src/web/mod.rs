@@ -34,6 +34,7 @@ pub mod session;
 pub mod sessions;
 pub mod sign_in;
 pub mod sign_out;
+pub mod step_up;
 pub mod views;
 pub mod words;
 

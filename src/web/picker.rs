@@ -12,7 +12,7 @@ use super::problem::{Kind, Problem};
 use super::roles::not_permitted;
 use super::session::{SignedIn, csrf_token};
 use super::views::{self, AccountGroup, DurationStep, Notice, RoleRow, Shell, Tone};
-use super::{here, page};
+use super::{here, page, words};
 use crate::access::{Decision, RoleAccess};
 use crate::aws::{AccountId, RoleName, SessionDuration};
 use crate::catalog::{Catalog, Tags};
@@ -114,6 +114,7 @@ impl Rows {
             favourite,
             durations: Arc::clone(durations),
             destination: String::new(),
+            asks: access.demand().map(words::asked_briefly).unwrap_or_default(),
         }
     }
 

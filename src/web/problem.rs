@@ -35,6 +35,9 @@ pub enum Kind {
     ConnectorUnknown,
     CrossSite,
     RoleNotPermitted,
+    StepUpRequired,
+    StepUpExpired,
+    StepUpRefused,
     IdentityProviderSessionEnding,
     DurationInvalid,
     DestinationRefused,
@@ -45,7 +48,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::BadRequest,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -64,6 +67,9 @@ impl Kind {
         Self::ConnectorUnknown,
         Self::CrossSite,
         Self::RoleNotPermitted,
+        Self::StepUpRequired,
+        Self::StepUpExpired,
+        Self::StepUpRefused,
         Self::IdentityProviderSessionEnding,
         Self::DurationInvalid,
         Self::DestinationRefused,
@@ -95,6 +101,9 @@ impl Kind {
             Self::ConnectorUnknown => "connector-unknown",
             Self::CrossSite => "cross-site",
             Self::RoleNotPermitted => "role-not-permitted",
+            Self::StepUpRequired => "step-up-required",
+            Self::StepUpExpired => "step-up-expired",
+            Self::StepUpRefused => "step-up-refused",
             Self::IdentityProviderSessionEnding => "identity-provider-session-ending",
             Self::DurationInvalid => "duration-invalid",
             Self::DestinationRefused => "destination-refused",
@@ -124,6 +133,9 @@ impl Kind {
             | Self::IdentityProviderError
             | Self::CrossSite
             | Self::RoleNotPermitted
+            | Self::StepUpRequired
+            | Self::StepUpExpired
+            | Self::StepUpRefused
             | Self::IdentityProviderSessionEnding => StatusCode::FORBIDDEN,
             Self::AwsRefused => StatusCode::BAD_GATEWAY,
             Self::AwsUnavailable | Self::IdentityProviderUnavailable | Self::Unavailable => {
@@ -148,13 +160,16 @@ impl Kind {
             Self::SignInUnsolicited => "Please start from here",
             Self::SignInOtherBrowser => "That sign-in began in another browser",
             Self::SignInReplayed => "That sign-in was used already",
-            Self::SignInNotReauthenticated => "Your identity provider did not ask you again",
+            Self::SignInNotReauthenticated => "Your identity provider did not do what was asked",
             Self::SignOutRefused => "Sign-out message refused",
             Self::IdentityProviderError => "Your identity provider said no",
             Self::IdentityProviderUnavailable => "Your identity provider cannot be used right now",
             Self::ConnectorUnknown => "There is no such way to sign in",
             Self::CrossSite => "That came from another site",
             Self::RoleNotPermitted => "You may not use that role",
+            Self::StepUpRequired => "That role asks you to sign in again",
+            Self::StepUpExpired => "That click cannot be carried on",
+            Self::StepUpRefused => "That click was somebody else's",
             Self::IdentityProviderSessionEnding => "Your sign-in is about to end",
             Self::DurationInvalid => "That duration is not possible",
             Self::DestinationRefused => "That is not an AWS console address",
@@ -185,7 +200,7 @@ impl Kind {
             Self::SignInOtherBrowser => "Please start again in this browser, with cookies allowed.",
             Self::SignInReplayed => "Each sign-in counts once. Please start again.",
             Self::SignInNotReauthenticated => {
-                "Here you have to prove again who you are. Please sign out at the identity provider and start again."
+                "Here you have to prove again, or more strongly, who you are, and it did not say that you did. If you were signed in here, you still are. Otherwise sign out at the identity provider and start again."
             }
             Self::SignOutRefused => {
                 "A message about signing out could not be accepted, so nothing was ended because of it. To be sure that you are signed out here, use the button on Rolegate's own page, and sign out at your identity provider."
@@ -202,6 +217,13 @@ impl Kind {
             }
             Self::RoleNotPermitted => {
                 "No rule grants it to you. If you need it, ask your administrator and give them the support id below."
+            }
+            Self::StepUpRequired => "You may use it after a more recent or a stronger sign-in.",
+            Self::StepUpExpired => {
+                "It was carried on already, or more than ten minutes have passed. Nothing was issued by it now; please choose the role again."
+            }
+            Self::StepUpRefused => {
+                "The role was chosen by somebody else, or in another browser. Nothing was issued; please choose it yourself."
             }
             Self::IdentityProviderSessionEnding => {
                 "Less than 15 minutes are left of your session at the identity provider, which is shorter than AWS issues. Please sign in again."
@@ -226,18 +248,34 @@ pub struct Problem {
     allow: Option<String>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
     instance: Option<String>,
+    members: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Problem {
     #[must_use]
     pub fn new(kind: Kind) -> Self {
-        Self { kind, detail: None, retry_after: None, allow: None, cause: None, instance: None }
+        Self {
+            kind,
+            detail: None,
+            retry_after: None,
+            allow: None,
+            cause: None,
+            instance: None,
+            members: serde_json::Map::new(),
+        }
     }
 
     /// A sentence that is more precise than the kind's own. It is shown to people: nothing secret, nothing internal.
     #[must_use]
     pub fn detail(mut self, sentence: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(sentence.into());
+        self
+    }
+
+    /// A further member of the document, for programs: nothing secret, nothing internal. Spec: RFC 9457 3.2.
+    #[must_use]
+    pub fn member(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
         self
     }
 
@@ -309,14 +347,17 @@ impl Problem {
     /// The RFC 9457 document.
     #[must_use]
     pub fn document(&self, instance: &str) -> String {
-        json!({
+        let mut document = json!({
             "type": format!("urn:rolegate:problem:{}", self.kind.slug()),
             "title": self.kind.title(),
             "status": self.kind.status().as_u16(),
             "detail": self.sentence(),
             "instance": format!("urn:rolegate:request:{instance}"),
-        })
-        .to_string()
+        });
+        for (name, value) in &self.members {
+            document[name] = value.clone();
+        }
+        document.to_string()
     }
 }
 

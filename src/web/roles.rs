@@ -5,22 +5,24 @@ use std::sync::Arc;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use secrecy::ExposeSecret;
+use serde_json::json;
 
 use super::fields::Fields;
 use super::limits::Limits;
 use super::picker::{role_title, shell};
 use super::problem::{Kind, Problem};
 use super::session::{CsrfForm, SignedIn};
-use super::{To, caller, here, page, see_other, views};
-use crate::access::{Denied, RoleAccess};
+use super::{To, caller, here, page, see_other, step_up, views, words};
+use crate::access::{AskedAuthentication, Denied, RoleAccess};
 use crate::aws::{AccountId, Region, RoleName, SessionDuration};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, RoleId};
 use crate::flows::current::CurrentCatalog;
 use crate::flows::favourite;
 use crate::flows::issue::{Issue, IssueFlowError, Wish};
 use crate::flows::{Ground, refuse_access};
 use crate::issuance::formats::Context;
 use crate::issuance::{Format, Issued};
+use crate::store::clicks::{Click, Wanted};
 
 /// The role in the address.
 fn role_in(path: &web::Path<(String, String)>) -> Result<(AccountId, RoleName), Problem> {
@@ -44,6 +46,11 @@ fn wish(
     Ok(Wish { identity: Arc::clone(&user.0.identity), account, role, duration: duration_in(fields)?, delivery })
 }
 
+/// The click, so that it can be made again.
+fn click(wish: &Wish, wants: Wanted) -> Click {
+    Click { account: wish.account, role: wish.role.clone(), duration: wish.duration, wants }
+}
+
 /// `POST /roles/{account}/{role}/console`: 303 to the console.
 ///
 /// # Errors
@@ -59,7 +66,11 @@ pub async fn console(
     limits.issue(&user.0.identity.person())?;
     let wish = wish(&user, role_in(&path)?, &form.0, "console")?;
     let destination = form.0.filled("destination").map(str::to_owned);
-    let login = flow.console(wish, destination, caller(&request)).await?;
+    let click = click(&wish, Wanted::Console { destination: destination.clone() });
+    let login = match flow.console(wish, destination, caller(&request)).await {
+        Ok(login) => login,
+        Err(error) => return step_up::instead_of(error, click, &request, &user).await,
+    };
     let mut response = see_other(&To::Console(&login));
     // The link is a bearer secret for 15 minutes.
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
@@ -88,7 +99,11 @@ pub async fn credentials(
     limits.issue(&user.0.identity.person())?;
     let wish = wish(&user, role_in(&path)?, &form.0, format.map_or("page", Format::name))?;
     let (account, role) = (wish.account, wish.role.clone());
-    let issued = flow.credentials(wish, caller(&request)).await?;
+    let click = click(&wish, Wanted::Credentials { format: format.map(|format| format.name().to_owned()) });
+    let issued = match flow.credentials(wish, caller(&request)).await {
+        Ok(issued) => issued,
+        Err(error) => return step_up::instead_of(error, click, &request, &user).await,
+    };
     let loaded = flow.catalog.get().await?;
     let region = region_of(&loaded.catalog, account, &role);
     let context = Context { role: issued.role(), region: region.as_ref() };
@@ -251,6 +266,7 @@ pub async fn why(
         default_duration: spoken(access.default_session()),
         longest_duration: spoken(longest),
         limits,
+        asks: access.demand().map(words::asked).unwrap_or_default(),
     }))
 }
 
@@ -268,10 +284,18 @@ pub(super) async fn not_permitted(
     }
 }
 
+/// `/go?account=&role=`: the role for somebody in a browser.
+fn deep_link(role: &RoleId) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("account", role.account.as_str()).append_pair("role", role.name.as_str());
+    format!("/go?{}", query.finish())
+}
+
 impl From<IssueFlowError> for Problem {
     fn from(error: IssueFlowError) -> Self {
         use crate::issuance::{FederationError, IssueError};
         let kind = match &error {
+            IssueFlowError::Denied(Denied::StepUp { .. }) => Kind::StepUpRequired,
             IssueFlowError::Denied(Denied::IdpSessionEnding { .. }) => Kind::IdentityProviderSessionEnding,
             IssueFlowError::Denied(_) => Kind::RoleNotPermitted,
             IssueFlowError::Destination(_) => Kind::DestinationRefused,
@@ -287,6 +311,14 @@ impl From<IssueFlowError> for Problem {
             IssueFlowError::Denied(Denied::ConnectorGone { .. } | Denied::ConnectorDisabled { .. }) => {
                 problem.detail("The way you signed in has been switched off. Please sign in another way.")
             }
+            IssueFlowError::Denied(Denied::StepUp { role, unmet, demand }) => problem
+                .detail(format!(
+                    "This role asks for {}. Open the link in a browser to sign in again.",
+                    words::asked(demand)
+                ))
+                .member("authentication", json!(AskedAuthentication::from(&**demand)))
+                .member("unmet", unmet.code())
+                .member("link", deep_link(role)),
             IssueFlowError::Issue(error) => problem.detail(error.sentence()),
             IssueFlowError::Federation(error) => problem.detail(error.sentence()),
             _ => problem,

@@ -11,7 +11,7 @@ use actix_web::{Error, FromRequest, Handler, HttpMessage, HttpRequest, Responder
 
 use super::problem::{Kind, Problem};
 use super::session::Cookies;
-use super::{api, arrival, aws, health, oidc, picker, roles, saml, sessions, sign_in, sign_out};
+use super::{api, arrival, aws, health, oidc, picker, roles, saml, sessions, sign_in, sign_out, step_up};
 use crate::flows::sessions::Sessions;
 
 /// Who may call a route.
@@ -122,6 +122,9 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
     r.post("/roles/{account}/{role:.+}/credentials", SignedIn, roles::credentials);
     r.post("/roles/{account}/{role:.+}/favourite", SignedIn, roles::favourite);
     r.get("/roles/{account}/{role:.+}/why", SignedIn, roles::why);
+
+    r.get("/step-up/{click}", SignedIn, step_up::begin);
+    r.get("/continue/{click}", SignedIn, step_up::resume);
 
     r.get("/api/v1/me", SignedIn, api::me);
     r.get("/api/v1/roles", SignedIn, api::roles);

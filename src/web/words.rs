@@ -145,6 +145,17 @@ pub fn asked(demand: &Demand) -> String {
     parts.join(" ")
 }
 
+/// The same in two or three words.
+#[must_use]
+pub fn asked_briefly(demand: &Demand) -> &'static str {
+    match (demand.max_age.is_some(), !demand.contexts.is_empty() || !demand.methods.is_empty()) {
+        (true, true) => "recent, stronger sign-in",
+        (true, false) => "recent sign-in",
+        (false, true) => "stronger sign-in",
+        (false, false) => "",
+    }
+}
+
 fn either<'a>(words: impl Iterator<Item = &'a str>) -> String {
     let mut all: Vec<&str> = Vec::new();
     for word in words {

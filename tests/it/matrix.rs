@@ -23,6 +23,7 @@ fn address(row: &Row) -> String {
         .path
         .replace("{connector}", "dev")
         .replace("{account}", "111122223333")
+        .replace("{click}", &"A".repeat(43))
         .replace("{id}", "0123456789abcdef0123456789abcdef")
         .replace("{role:.+}", "teams/payments/Deploy")
         .replace("/static/{name:.*}", asset("app.css"));

@@ -13,6 +13,7 @@ pub mod sessions;
 pub mod shell;
 pub mod sign_in;
 pub mod sign_out;
+pub mod step_up;
 pub mod why;
 
 pub use credentials::{CredentialsPage, Format};
@@ -23,6 +24,7 @@ pub use sessions::{SessionRow, SessionsPage};
 pub use shell::{Link, Notice, Person, RoleTitle, Shell, Tone};
 pub use sign_in::{ConfirmSignIn, ConnectorChoice, EmailField, Onward, SignIn};
 pub use sign_out::{OnwardByForm, Reach, SIGNED_IN_AGAIN, SignedOut};
+pub use step_up::{ContinuePage, StepUpPage};
 pub use why::{Grant, Limit, Reason, Why};
 
 /// Renders a page.

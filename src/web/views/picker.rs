@@ -74,6 +74,8 @@ pub struct RoleRow {
     pub durations: Arc<[DurationStep]>,
     /// The deep link's destination; empty in the picker.
     pub destination: String,
+    /// How one must have signed in, in two or three words; empty where that does not matter.
+    pub asks: &'static str,
 }
 
 /// The account of a role that stands outside its group.
@@ -182,7 +184,7 @@ impl AccountGroup {
 impl RoleRow {
     /// Whether each word (in lower case) is in the role's text or in `about`, its account's.
     fn matches(&self, about: &str, words: &[String]) -> bool {
-        let own = format!("{}{} {}", self.path, self.name, self.description).to_lowercase();
+        let own = format!("{}{} {} {}", self.path, self.name, self.description, self.asks).to_lowercase();
         words.iter().all(|word| own.contains(word.as_str()) || about.contains(word.as_str()))
     }
 
@@ -199,6 +201,7 @@ impl RoleRow {
             favourite: false,
             durations: duration_steps(SessionDuration::HOUR, longest),
             destination: String::new(),
+            asks: if role.ends_with("Admin") { "recent sign-in" } else { "" },
         }
     }
 

@@ -19,6 +19,8 @@ fn pages() -> Vec<(&'static str, String)> {
         .chain(rendered(Picker::samples()))
         .chain(rendered(Go::samples()))
         .chain(rendered(vec![("why", Why::sample())]))
+        .chain(rendered(StepUpPage::samples()))
+        .chain(rendered(ContinuePage::samples()))
         .chain(rendered(CredentialsPage::samples()))
         .chain(rendered(ProblemPage::samples()))
         .collect()

@@ -24,6 +24,8 @@ pub struct Why {
     pub longest_duration: String,
     /// Everything that caps the duration.
     pub limits: Vec<Limit>,
+    /// How one must have signed in, such as `a sign-in within the last 15 min`; empty where that does not matter.
+    pub asks: String,
 }
 
 /// A rule that grants the role.
@@ -98,6 +100,7 @@ impl Why {
                 limit("The rule payments-deployers", "4 h", true),
                 limit("Your session at Okta", "until 18:00 UTC", false),
             ],
+            asks: "a sign-in within the last 15 min".to_owned(),
         }
     }
 }

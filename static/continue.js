@@ -1,0 +1,3 @@
+// The click that had to wait is made again.
+
+document.getElementById("go-on").requestSubmit();
