@@ -32,6 +32,7 @@ mod serve;
 mod sessions;
 mod sign_in;
 mod sign_out;
+mod step_up;
 mod strangers;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod tools;
