@@ -97,11 +97,11 @@ impl StepUp {
         let pending = self.ground.store.peek_click(&id.hash()).await?;
         let click = match judge(pending, session, browser, caller, now) {
             Ok(click) => click,
-            Err(Refused { error, event }) => {
-                if let Some(event) = event {
-                    self.ground.record(&event).await?;
+            Err(refused) => {
+                if let Some(event) = &refused.event {
+                    self.ground.record(event).await?;
                 }
-                return Err(error);
+                return Err(refused.error);
             }
         };
         let loaded = self.start.catalog.get().await?;
@@ -139,7 +139,9 @@ impl StepUp {
         let mut tx = self.ground.store.begin().await?;
         let pending = clicks::take_click(&mut tx, &id.hash()).await?;
         let judged = judge(pending, session, browser, caller, now);
-        if let Err(Refused { event: Some(event), .. }) = &judged {
+        if let Err(refused) = &judged
+            && let Some(event) = &refused.event
+        {
             self.ground.append(&mut tx, event).await?;
         }
         // The click is gone whatever comes of it.
@@ -161,9 +163,9 @@ fn judge(
     browser: Option<&Token>,
     caller: &Caller,
     now: Timestamp,
-) -> Result<Click, Refused> {
+) -> Result<Click, Box<Refused>> {
     let waiting = pending.filter(|pending| now < pending.expires);
-    let pending = waiting.ok_or(Refused { error: StepUpError::Gone, event: None })?;
+    let pending = waiting.ok_or_else(|| Box::new(Refused { error: StepUpError::Gone, event: None }))?;
     let same_browser = browser.is_some_and(|browser| openssl::memcmp::eq(&browser.hash(), &pending.browser));
     let (error, cause) = if !same_browser {
         (StepUpError::OtherBrowser, "click-of-other-browser")
@@ -179,5 +181,5 @@ fn judge(
         .with("role_name", pending.click.role.as_str())
         .with("clicked_by", pending.person.to_string())
         .with("cause", cause);
-    Err(Refused { error, event: Some(event) })
+    Err(Box::new(Refused { error, event: Some(event) }))
 }

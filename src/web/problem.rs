@@ -248,7 +248,8 @@ pub struct Problem {
     allow: Option<String>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
     instance: Option<String>,
-    members: serde_json::Map<String, serde_json::Value>,
+    /// Boxed, for a problem is what nearly every function here may answer with.
+    members: Box<serde_json::Map<String, serde_json::Value>>,
 }
 
 impl Problem {
@@ -261,7 +262,7 @@ impl Problem {
             allow: None,
             cause: None,
             instance: None,
-            members: serde_json::Map::new(),
+            members: Box::default(),
         }
     }
 
@@ -354,7 +355,7 @@ impl Problem {
             "detail": self.sentence(),
             "instance": format!("urn:rolegate:request:{instance}"),
         });
-        for (name, value) in &self.members {
+        for (name, value) in &*self.members {
             document[name] = value.clone();
         }
         document.to_string()
