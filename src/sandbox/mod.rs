@@ -11,6 +11,21 @@
 //! | `/idp/…` | [`idp`]: people to sign in as, by SAML and by OpenID Connect |
 //! | `GET /` in a browser | what is here |
 //!
+//! Applications that may ask the identity provider are configured: service providers by their metadata, clients of OpenID
+//! Connect as [`OidcClient`]s, which `rolegate sandbox --oidc-clients FILE` reads:
+//!
+//! ```toml
+//! [[client]]
+//! client_id = "my-app"
+//! client_secret = "…"                      # or jwks_url = "…", or neither for a public client
+//! redirect_uris = ["http://localhost:3000/callback"]
+//! post_logout_redirect_uris = ["http://localhost:3000/"]
+//! backchannel_logout_uri = "http://localhost:3000/backchannel-logout"
+//! ```
+//!
+//! With `--any-loopback-service-provider` nobody on this machine has to be registered: whoever asks for answers on a loopback
+//! address is answered, and any client secret will do.
+//!
 //! Where AWS does not say what it does, the stricter way was taken. Known differences: access key ids begin with `SBOX`,
 //! so that no scanner takes them for leaked ones; encrypted assertions are not opened; nothing is throttled; packed sizes
 //! are estimated; the console keeps several sessions of one browser, as AWS does for people who switched that on.
