@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use url::Url;
 
-use super::{DEMO_CONNECTOR, World, idp};
+use super::{DEMO_CONNECTOR, DEMO_OIDC_CONNECTOR, DEMO_OIDC_SECRET, World, idp};
 use crate::aws::Partition;
 
 /// Who may do what. Every way to write a condition or a selection is used once.
@@ -77,7 +77,8 @@ max_session = "1h"
 
 /// The catalog as TOML, for a broker whose sandbox is reached at `sandbox`.
 ///
-/// Its one connector is [`DEMO_CONNECTOR`].
+/// Its connectors are [`DEMO_CONNECTOR`] and [`DEMO_OIDC_CONNECTOR`], which reach the same people; a link makes one person
+/// of each two.
 #[must_use]
 pub fn demo_catalog(sandbox: &Url) -> String {
     let world = World::larkspur();
@@ -98,9 +99,30 @@ email = "email"
 name = "displayName"
 groups = "groups"
 extra = {{ department = "department", cost_center = "costCenter", title = "title" }}
+
+[[connector]]
+id = "{DEMO_OIDC_CONNECTOR}"
+kind = "oidc"
+name = {oidc_name}
+issuer = {issuer}
+client_id = "{DEMO_OIDC_CONNECTOR}"
+client_secret = {secret}
+force_authn = true
+[connector.attributes]
+groups = "groups"
+extra = {{ department = "department", cost_center = "costCenter", title = "title" }}
+
+# Whoever comes through either is the same person: their favourites and their sessions are theirs.
+[[link]]
+id = "people"
+connectors = ["{DEMO_CONNECTOR}", "{DEMO_OIDC_CONNECTOR}"]
+attribute = "email"
 "#,
-        name = text(&format!("{} (development)", world.company())),
+        name = text(&format!("{} (SAML)", world.company())),
         metadata = text(&idp::saml::entity_id(sandbox)),
+        oidc_name = text(&format!("{} (OpenID Connect)", world.company())),
+        issuer = text(&idp::oidc::issuer(sandbox)),
+        secret = text(DEMO_OIDC_SECRET),
     );
     for account in world.accounts() {
         let _ = write!(

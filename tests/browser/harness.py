@@ -97,7 +97,7 @@ class Story(unittest.TestCase):
     def sign_in(self, page, person, path="/", scripts=True):
         """From the broker's door through the development identity provider and back."""
         page.goto(path)
-        page.locator(".ways a").first.click()
+        page.locator('.ways a[href^="/saml/"]').first.click()
         expect(page.get_by_role("heading", name="Who are you today?")).to_be_visible()
         page.get_by_role("button", name=person).click()
         if not scripts:

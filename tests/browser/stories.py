@@ -56,6 +56,17 @@ class SigningIn(Story):
                 row(page).get_by_role("button", name="Open console").click()
             self.assert_console(opening.value)
 
+    def test_through_openid_connect_with_a_security_key_with_scripts_and_without(self):
+        for scripts in (True, False):
+            with self.subTest(scripts=scripts), self.visitor(scripts=scripts) as page:
+                page.goto("/")
+                page.get_by_role("link", name="OpenID Connect").click()
+                page.get_by_label("Password and security key").check()
+                page.get_by_role("button", name="Zed").click()
+                # The provider's page leads on by itself, with scripts or without.
+                page.wait_for_url(f"{BROKER}/")
+                expect(page.get_by_role("heading", name="Your roles")).to_be_visible()
+
     def assert_console(self, page):
         expect(page.locator("#account")).to_have_text(ACCOUNT_ID)
         expect(page.locator("#role")).to_contain_text(ROLE)
@@ -82,7 +93,7 @@ class SigningIn(Story):
     def test_cancelling_at_the_identity_provider_leads_to_a_page_with_a_way_on(self):
         with self.visitor(allowed_errors=["status of 4"]) as page:
             page.goto("/")
-            page.locator(".ways a").first.click()
+            page.locator(".ways a[href^='/saml/']").first.click()
             page.get_by_role("button", name="Cancel and go back").click()
             page.wait_for_url(f"{BROKER}/**")
             expect(page.get_by_role("heading", level=1)).to_be_visible()
@@ -211,6 +222,8 @@ class Keyboard(Story):
             page.keyboard.press("Tab")
             expect(self.focused(page)).to_have_text("Skip to content")
             page.keyboard.press("Tab")
+            page.keyboard.press("Tab")
+            expect(self.focused(page)).to_have_attribute("href", re.compile("/oidc/.+/start"))
             page.keyboard.press("Tab")
             expect(self.focused(page)).to_have_attribute("href", re.compile("/saml/.+/start"))
             page.keyboard.press("Enter")

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rolegate::app::{Base, Missing};
 use rolegate::audit::{Event, Kind};
+use rolegate::catalog::Catalog;
 use rolegate::config::{Sources, StoreConfig};
 use rolegate::sys::{Clock, SystemClock, SystemRng};
 use rolegate::{catalog, store};
@@ -133,8 +135,10 @@ pub async fn open(data: &Path) -> Base {
 pub async fn seed(data: &Path, toml: &str) {
     let catalog = catalog::toml::parse_text("test.toml", toml).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let base = open(data).await;
+    let ground = base.ground(Arc::new(SystemClock), Arc::new(SystemRng));
+    let catalog = catalog.catalog.sealed(&Catalog::default(), &ground.sealing, &*ground.rng);
     let mut tx = base.store.begin().await.unwrap();
-    store::catalog::replace(&mut tx, &catalog.catalog).await.unwrap();
+    store::catalog::replace(&mut tx, &catalog).await.unwrap();
     let event = Event::new(Kind::CatalogApplied);
     store::audit::append(&mut tx, &base.chain, &event, SystemClock.now()).await.unwrap();
     tx.commit().await.unwrap();

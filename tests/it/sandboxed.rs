@@ -248,13 +248,24 @@ impl Sandboxed {
     }
 }
 
-/// Goes to an address of the broker, signs in on the way, and gives the page at the end.
+/// Goes to an address of the broker, signs in on the way by SAML and with a password, and gives the page at the end.
 pub async fn enter(browser: &mut Browser, address: &str, person: &str) -> Page {
+    enter_by(browser, address, DEMO_CONNECTOR, person, "password").await
+}
+
+/// As [`enter`], through one of the demo's connectors and with a way to sign in: `password` or `security-key`.
+pub async fn enter_by(browser: &mut Browser, address: &str, connector: &str, person: &str, strength: &str) -> Page {
     let choice = browser.get(address).await;
     assert_eq!((choice.status, choice.url.path()), (200, "/sign-in"), "{}", choice.body);
-    let people = browser.follow(&choice.link(&format!("/saml/{DEMO_CONNECTOR}/start"))).await;
-    let answer = browser.submit(&people.form_with("pending").set("person", person)).await;
-    browser.submit(&answer.form_with("SAMLResponse")).await
+    let people = browser.follow(&choice.link(&format!("/{connector}/start"))).await;
+    answer_as(browser, &people, person, strength).await
+}
+
+/// Is somebody on the identity provider's page, and gives the page the broker leads to.
+pub async fn answer_as(browser: &mut Browser, people: &Page, person: &str, strength: &str) -> Page {
+    let form = people.form_with("pending").set("person", person).set("strength", strength);
+    let answer = browser.submit(&form).await;
+    browser.go_on(answer).await
 }
 
 /// Somebody who is signed in.

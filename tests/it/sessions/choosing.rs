@@ -23,19 +23,19 @@ async fn the_way_used_last_comes_first_and_a_disabled_one_is_not_there() {
     apply(&world, "", &(partners(&world, "") + &entra(""))).await;
     let mut browser = Browser::new();
     let page = browser.get(&world.broker.at("/sign-in")).await;
-    assert_eq!(ways(&page), ["entra", "dev", "partners"], "by name");
+    assert_eq!(ways(&page), ["entra", "dev-oidc", "dev", "partners"], "by name");
     assert!(!page.body.contains("autofocus") && !page.body.contains("last used"), "{}", page.body);
 
     let people = browser.follow(&page.link("/saml/partners/start")).await;
     assert_eq!(answer_as(&mut browser, &people, "asha").await.url.path(), "/");
     let page = browser.get(&world.broker.at("/sign-in")).await;
-    assert_eq!(ways(&page), ["partners", "entra", "dev"]);
+    assert_eq!(ways(&page), ["partners", "entra", "dev-oidc", "dev"]);
     let first = page.body.split("<li>").nth(1).unwrap();
     assert!(first.contains("autofocus") && first.contains("last used"), "{first}");
 
     apply(&world, "", &(partners(&world, "enabled = false") + &entra(""))).await;
     let page = browser.get(&world.broker.at("/sign-in")).await;
-    assert_eq!(ways(&page), ["entra", "dev"]);
+    assert_eq!(ways(&page), ["entra", "dev-oidc", "dev"]);
     assert!(!page.body.contains("Partners") && !page.body.contains("autofocus"), "{}", page.body);
 }
 
@@ -83,7 +83,10 @@ async fn an_address_leads_to_the_connector_of_its_domain_and_says_nothing_about_
             assert!(leads_on(&again).contains("login_hint=%22%3E%3Cscript%3E%40larkspur.example"), "{}", again.body);
             continue;
         }
-        assert_eq!((again.status, ways(&again)), (200, vec!["entra".into(), "dev".into(), "partners".into()]));
+        assert_eq!(
+            (again.status, ways(&again)),
+            (200, ["entra", "dev-oidc", "dev", "partners"].map(str::to_owned).to_vec())
+        );
         let field = again.form_with("email");
         assert_eq!((field.value("email"), field.value("return_to")), (Some(typed), form.value("return_to")));
         assert!(again.body.contains("aria-describedby=\"email-error\"") && again.body.contains(says), "{}", again.body);
@@ -118,7 +121,7 @@ async fn the_default_connector_skips_the_page_unless_somebody_wants_to_choose() 
     assert_eq!(answer_as(&mut browser, &people, "asha").await.url.path(), "/go");
 
     let choice = browser.get(&world.broker.at("/sign-in?choose=1")).await;
-    assert_eq!(ways(&choice), ["dev", "entra"]);
+    assert_eq!(ways(&choice), ["dev", "entra", "dev-oidc"]);
 
     // Signing out does not sign in again.
     let home = browser.get(&world.broker.at("/")).await;
@@ -126,12 +129,15 @@ async fn the_default_connector_skips_the_page_unless_somebody_wants_to_choose() 
     let out = browser.go_on(out).await;
     assert_eq!(out.url.path(), "/signed-out");
     let again = browser.follow(&out.link("/sign-in?choose=1")).await;
-    assert_eq!((again.url.path(), ways(&again)), ("/sign-in", vec!["dev".to_owned(), "entra".to_owned()]));
+    assert_eq!(
+        (again.url.path(), ways(&again)),
+        ("/sign-in", ["dev", "entra", "dev-oidc"].map(str::to_owned).to_vec())
+    );
 
     // A problem has a way past the default.
     let problem = browser.get(&world.broker.at("/saml/dev/finish")).await;
     let choice = browser.follow(&problem.link("/sign-in?choose=1")).await;
-    assert_eq!(ways(&choice).len(), 2);
+    assert_eq!(ways(&choice).len(), 3);
 
     // The filter of a picker whose session has ended is a form: its redirects must stay on this site.
     let onward = browser.follow("/?q=prod").await;
@@ -139,7 +145,7 @@ async fn the_default_connector_skips_the_page_unless_somebody_wants_to_choose() 
 
     apply(&world, "default = true\nenabled = false", &entra("")).await;
     let page = browser.get(&world.broker.at("/sign-in")).await;
-    assert_eq!(ways(&page), ["entra"], "a disabled default is none");
+    assert_eq!(ways(&page), ["entra", "dev-oidc"], "a disabled default is none");
 }
 
 #[tokio::test(flavor = "multi_thread")]
