@@ -52,7 +52,7 @@ async fn an_administrator_sees_who_is_signed_in_and_cuts_somebody_off_at_the_nex
     let ended = sessions(&world, "end --person ASHA.Raman@larkspur.example").await;
     assert!(ended.status.success(), "{}", text(&ended.stderr));
     assert_eq!(text(&ended.stderr), "2 sessions have ended.\n");
-    assert_eq!(text(&ended.stdout), format!("dev:{subject}\n").repeat(2));
+    assert_eq!(text(&ended.stdout), "link:people:asha.raman@larkspur.example\n".repeat(2));
     for cut in [&asha, &also] {
         problem(&cut.program_get("/api/v1/me").await, 401, "sign-in-required");
         problem(&cut.program_post("/roles/111122223333/ReadOnly/credentials", &[]).await, 401, "sign-in-required");
@@ -74,7 +74,7 @@ async fn an_address_of_several_people_is_asked_about_and_a_connector_is_emptied_
     let refused = sessions(&world, "end --person asha.raman@larkspur.example").await;
     assert_eq!(refused.status.code(), Some(1));
     let words = text(&refused.stderr);
-    assert!(words.contains("several people: dev:") && words.contains("partners:"), "{words}");
+    assert!(words.contains("several people: link:people:") && words.contains("partners:"), "{words}");
     let refused = sessions(&world, "end --person asha").await;
     assert!(text(&refused.stderr).contains("`asha` names nobody"), "{}", text(&refused.stderr));
     for line in ["end", "end --connector dev", "end --all", "end --person dev:x --connector dev --all"] {
