@@ -152,6 +152,11 @@ attribute = "email"
         if !role.session_tags.is_empty() {
             let _ = writeln!(out, "session_tags = {}", table(&role.session_tags));
         }
+        if let Some(step_up) = &role.step_up {
+            let contexts: Vec<String> = step_up.contexts.iter().map(|context| text(context)).collect();
+            let (max_age, contexts) = (text(&step_up.max_age), contexts.join(", "));
+            let _ = writeln!(out, "authentication = {{ max_age = {max_age}, contexts = [{contexts}] }}");
+        }
     }
     out.push_str(RULES);
     out

@@ -42,6 +42,8 @@ pub struct Role {
     pub tags: BTreeMap<String, String>,
     /// Session tags the catalog asks for: the key, and the attribute of the person it comes from.
     pub session_tags: BTreeMap<String, String>,
+    /// What the catalog asks of how somebody signed in.
+    pub step_up: Option<StepUp>,
     /// Why this role is interesting, where it is.
     pub story: Option<String>,
     trust: Policy,
@@ -52,6 +54,16 @@ impl Role {
     pub fn trust(&self) -> &Policy {
         &self.trust
     }
+}
+
+/// How a person must have signed in to use a role.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepUp {
+    /// How long ago at most, in the catalog's words.
+    pub max_age: String,
+    /// One of these authentication contexts.
+    pub contexts: Vec<String>,
 }
 
 /// Somebody who can sign in at the development identity provider.
@@ -110,6 +122,7 @@ struct RoleDescription {
     tags: BTreeMap<String, String>,
     #[serde(default)]
     session_tags: BTreeMap<String, String>,
+    step_up: Option<StepUp>,
     story: Option<String>,
 }
 
@@ -200,6 +213,7 @@ impl World {
                     trust_policy,
                     tags: role.tags.clone(),
                     session_tags: role.session_tags.clone(),
+                    step_up: role.step_up.clone(),
                     story: role.story.clone(),
                     trust,
                 });

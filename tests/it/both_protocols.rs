@@ -4,7 +4,7 @@ use rolegate::sandbox::{DEMO_CONNECTOR, DEMO_OIDC_CONNECTOR};
 use serde_json::{Value, json};
 
 use crate::browser_client::Browser;
-use crate::sandboxed::{Person, Sandboxed, enter_by};
+use crate::sandboxed::{Person, Sandboxed, answer_as, enter_by};
 
 const READ_ONLY: &str = "/roles/111122223333/ReadOnly/credentials";
 
@@ -64,4 +64,24 @@ async fn a_provider_that_changes_its_keys_keeps_its_people() {
         come(&world, DEMO_OIDC_CONNECTOR, "lin", "security-key").await;
     }
     assert_eq!(world.broker.last_event("sign-in.succeeded").await["connector"], "dev-oidc");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_role_that_wants_a_security_key_gets_it_through_either_protocol() {
+    const RESPOND: &str = "/roles/127790045613/SecurityResponder/credentials";
+    let world = Sandboxed::start().await;
+    for connector in [DEMO_CONNECTOR, DEMO_OIDC_CONNECTOR] {
+        let (mut mateo, _) = come(&world, connector, "mateo", "password").await;
+        let page = mateo.post(RESPOND, &[("duration", "900")]).await;
+        assert_eq!(page.status, 403, "{}", page.body);
+        let people = mateo.browser.follow(&page.link("/step-up/")).await;
+        assert!(people.body.contains("say it again"), "{}", people.body);
+        // What the role asks for is passed on, so that nobody has to guess.
+        assert_eq!(people.form_with("pending").value("strength"), Some("security-key"));
+        let back = answer_as(&mut mateo.browser, &people, "mateo", "security-key").await;
+        assert!(back.url.path().starts_with("/continue/"), "{}: {}", back.url, back.body);
+        let issued = mateo.browser.submit(&back.form_to(RESPOND)).await;
+        assert!(issued.status == 200 && issued.body.contains("Credentials for"), "{}", issued.body);
+    }
+    assert_eq!(world.aws.wire.sts_calls(), 2);
 }

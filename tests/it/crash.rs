@@ -56,7 +56,7 @@ async fn whoever_got_credentials_is_in_the_log_even_if_the_plug_is_pulled_fifty_
         ("asha", "/roles/104729301846/Admin"),
         ("lin", "/roles/111122223333/teams/payments/Deploy"),
         ("kim", "/roles/150938274616/VendorMaintenance"),
-        ("mateo", "/roles/127790045613/SecurityResponder"),
+        ("mateo", "/roles/104729301846/BillingViewer"),
     ] {
         let mut browser = Browser::new();
         let page = enter(&mut browser, &place.base, name).await;
