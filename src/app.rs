@@ -24,6 +24,7 @@ use crate::flows::finish_sign_in::{FinishSignIn, SessionTimes};
 use crate::flows::issue::Issue;
 use crate::flows::receive_code::ReceiveCode;
 use crate::flows::receive_logout::ReceiveLogout;
+use crate::flows::receive_logout_token::ReceiveLogoutToken;
 use crate::flows::receive_reply::ReceiveReply;
 use crate::flows::sessions::Sessions;
 use crate::flows::sign_out::SignOut;
@@ -210,6 +211,7 @@ struct Services {
     sign_out: web::Data<SignOut>,
     receive_logout: web::Data<ReceiveLogout>,
     step_up: web::Data<StepUp>,
+    receive_logout_token: web::Data<ReceiveLogoutToken>,
     issue: web::Data<Issue>,
     limits: web::Data<Limits>,
     cookies: web::Data<Cookies>,
@@ -332,6 +334,12 @@ impl App {
                 attempt_ttl: signed(config.sign_in.attempt_ttl),
             }),
             receive_logout: web::Data::new(ReceiveLogout {
+                ground: ground.clone(),
+                catalog: catalog.clone(),
+                connectors: connectors.clone(),
+                judges: Arc::clone(&judges),
+            }),
+            receive_logout_token: web::Data::new(ReceiveLogoutToken {
                 ground: ground.clone(),
                 catalog: catalog.clone(),
                 connectors: connectors.clone(),
@@ -484,6 +492,7 @@ impl Services {
             .app_data(self.finish.clone())
             .app_data(self.sign_out.clone())
             .app_data(self.receive_logout.clone())
+            .app_data(self.receive_logout_token.clone())
             .app_data(self.sessions.clone())
             .app_data(self.step_up.clone())
             .app_data(self.issue.clone())

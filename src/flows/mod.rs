@@ -16,6 +16,7 @@ pub mod finish_sign_in;
 pub mod issue;
 pub mod receive_code;
 pub mod receive_logout;
+pub mod receive_logout_token;
 pub mod receive_reply;
 pub mod sessions;
 pub mod sign_out;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::connectors::saml::SamlProvider;
@@ -16,11 +17,12 @@ use super::sign_out::saml_subject;
 use super::{Caller, Ground, chain_of};
 use crate::audit::Kind;
 use crate::catalog::Connector;
-use crate::identity::ConnectorId;
+use crate::identity::{ConnectorId, VerifiedIdentity};
 use crate::saml::redirect::{Carries, RedirectError};
-use crate::signin::saml::logout::{self, Asked, Confirmation, Evidence, LogoutError, MessageError, Outgoing};
-use crate::store::{StoreError, sessions, sign_in, sign_out};
-use crate::sys::Token;
+use crate::signin::Outgoing;
+use crate::signin::saml::logout::{self, Asked, Confirmation, Evidence, LogoutError, MessageError};
+use crate::store::{StoreError, Tx, sessions, sign_in, sign_out};
+use crate::sys::{Token, TokenHash};
 
 /// Why a session ended, in the audit log.
 const BY_PROVIDER: &str = "identity-provider-logout";
@@ -185,19 +187,12 @@ impl ReceiveLogout {
     async fn end_sessions(&self, connector: &ConnectorId, asked: &Asked, caller: &Caller) -> Result<(), ReceiveError> {
         let now = self.ground.clock.now();
         let mut tx = self.ground.store.begin().await?;
-        // Prefixed: a provider could give an assertion and a request the same ID.
-        let mark = format!("logout:{}", asked.id);
-        if !sign_in::use_assertion(&mut tx, &asked.issuer, &mark, asked.replay_until).await? {
+        if !first_time(&mut tx, &asked.issuer, &asked.id, asked.replay_until).await? {
             return Err(ReceiveError::Replayed { id: asked.id.clone() });
         }
-        for (session, identity) in sign_out::sessions_of_subject(&mut tx, connector, &asked.name_id, now).await? {
-            if !asked.names(&saml_subject(&identity)) {
-                continue;
-            }
-            if let Some(ended) = sessions::remove(&mut tx, &session).await? {
-                self.ground.append(&mut tx, &ended_because(BY_PROVIDER, &ended, caller)).await?;
-            }
-        }
+        let mut found = sign_out::sessions_of_subject(&mut tx, connector, &asked.name_id, now).await?;
+        found.retain(|(_, identity)| asked.names(&saml_subject(identity)));
+        end_all(&self.ground, &mut tx, found, caller).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
@@ -230,7 +225,7 @@ impl ReceiveLogout {
         connector: &Connector,
         revision: i64,
         evidence: Evidence,
-        judge: impl Fn(&Evidence, &crate::signin::saml::Settings, jiff::Timestamp) -> Result<T, LogoutError>
+        judge: impl Fn(&Evidence, &crate::signin::saml::Settings, Timestamp) -> Result<T, LogoutError>
         + Clone
         + Send
         + 'static,
@@ -251,9 +246,7 @@ impl ReceiveLogout {
         &self,
         provider: Arc<SamlProvider>,
         evidence: Arc<Evidence>,
-        judge: impl FnOnce(&Evidence, &crate::signin::saml::Settings, jiff::Timestamp) -> Result<T, LogoutError>
-        + Send
-        + 'static,
+        judge: impl FnOnce(&Evidence, &crate::signin::saml::Settings, Timestamp) -> Result<T, LogoutError> + Send + 'static,
     ) -> Result<Result<T, LogoutError>, ReceiveError> {
         let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.judges).acquire_owned());
         let turn = turn.await.ok().and_then(Result::ok).ok_or(ReceiveError::Busy)?;
@@ -266,4 +259,25 @@ impl ReceiveLogout {
         // A defect of ours, and surely no sign-out.
         .map_err(|_| ReceiveError::Panicked)
     }
+}
+
+/// Marks a provider's logout message as carried out; `false` when it was already.
+pub(super) async fn first_time(tx: &mut Tx, issuer: &str, id: &str, until: Timestamp) -> Result<bool, StoreError> {
+    // Prefixed: a provider could give an assertion and a logout message the same ID.
+    sign_in::use_assertion(tx, issuer, &format!("logout:{id}"), until).await
+}
+
+/// Ends the sessions that a provider's logout message names.
+pub(super) async fn end_all(
+    ground: &Ground,
+    tx: &mut Tx,
+    named: Vec<(TokenHash, VerifiedIdentity)>,
+    caller: &Caller,
+) -> Result<(), StoreError> {
+    for (session, _) in named {
+        if let Some(ended) = sessions::remove(tx, &session).await? {
+            ground.append(tx, &ended_because(BY_PROVIDER, &ended, caller)).await?;
+        }
+    }
+    Ok(())
 }

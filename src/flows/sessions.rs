@@ -167,16 +167,17 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends a session.
+    /// Ends a session; `None` when it has ended already.
     ///
     /// # Errors
     /// The database refuses; the session may go on.
-    pub async fn end(&self, token: &Token, caller: &Caller) -> Result<(), StoreError> {
+    pub async fn end(&self, token: &Token, caller: &Caller) -> Result<Option<Ended>, StoreError> {
         let mut tx = self.ground.store.begin().await?;
-        if let Some(ended) = sessions::remove(&mut tx, &token.hash()).await? {
-            self.ground.append(&mut tx, &ended_because("signed-out", &ended, caller)).await?;
+        let ended = sessions::remove(&mut tx, &token.hash()).await?;
+        if let Some(ended) = &ended {
+            self.ground.append(&mut tx, &ended_because("signed-out", ended, caller)).await?;
         }
         tx.commit().await?;
-        Ok(())
+        Ok(ended)
     }
 }

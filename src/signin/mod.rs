@@ -6,6 +6,28 @@
 pub mod oidc;
 pub mod saml;
 
+use url::Url;
+
+/// A message on its way to a provider, in the hands of the browser.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Outgoing {
+    /// To be followed.
+    Link(Url),
+    /// To be posted as a form with these fields.
+    Form { action: Url, fields: Vec<(&'static str, String)> },
+}
+
+impl std::fmt::Debug for Outgoing {
+    /// Without the message, which may be a token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (kind, place) = match self {
+            Self::Link(place) => ("Link", place),
+            Self::Form { action, .. } => ("Form", action),
+        };
+        f.debug_tuple(kind).field(&place.host_str()).finish_non_exhaustive()
+    }
+}
+
 /// One sign-in at one of its steps.
 #[derive(Debug)]
 pub struct SignIn<Step> {

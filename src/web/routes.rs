@@ -107,6 +107,8 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
     r.get("/oidc/{connector}/jwks.json", Anyone, oidc::jwks);
     r.get("/saml/{connector}/slo", SigningIn, sign_out::slo_redirect);
     r.post("/saml/{connector}/slo", SigningIn, sign_out::slo_post);
+    r.get("/oidc/{connector}/signed-out", SigningIn, sign_out::sent_back);
+    r.post("/oidc/{connector}/backchannel-logout", Anyone, sign_out::backchannel_logout);
     r.get("/signed-out", SigningIn, sign_out::signed_out);
     r.post("/sign-out", SignedIn, sign_out::sign_out);
 

@@ -1,11 +1,11 @@
 //! Leaving, here and at the identity provider.
 
-use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::arrival::connector_id;
 use super::context::policy_towards_provider;
-use super::fields::{Fields, FormError, read_reply};
+use super::fields::{Fields, FormError, read_form, read_reply};
 use super::limits::Limits;
 use super::problem::{Kind, Problem};
 use super::session::{Cookies, CsrfForm, SignedIn};
@@ -13,12 +13,15 @@ use super::views::{Notice, Reach, SIGNED_IN_AGAIN, Shell, Tone};
 use super::{To, caller, page, see_other, views};
 use crate::flows::current::CurrentCatalog;
 use crate::flows::receive_logout::{ReceiveError, ReceiveLogout, Received};
+use crate::flows::receive_logout_token::{ReceiveLogoutToken, TokenError};
 use crate::flows::sessions::Sessions;
 use crate::flows::sign_out::{Onward, SignOut, SignOutError};
 use crate::identity::ConnectorId;
 use crate::saml::redirect::{Carries, RedirectError};
-use crate::signin::saml::logout::{Confirmation, Evidence, Outgoing};
+use crate::signin::Outgoing;
+use crate::signin::saml::logout::{Confirmation, Evidence};
 use crate::store::StoreError;
+use crate::sys::Token;
 
 /// `POST /sign-out`: ends the session here, then leads on to the identity provider where that offers it.
 ///
@@ -149,7 +152,7 @@ async fn answer(
     received: Received,
 ) -> Result<HttpResponse, Problem> {
     let reach = match received {
-        Received::CarriedOut(Some(Outgoing::Redirect(place))) => return Ok(see_other(&To::Logout(&place))),
+        Received::CarriedOut(Some(Outgoing::Link(place))) => return Ok(see_other(&To::Logout(&place))),
         Received::CarriedOut(Some(form)) => return Ok(leading_on(&name_or_id(catalog, connector).await?, &form, true)),
         Received::CarriedOut(None) | Received::Confirmed(Confirmation::Complete) => Reach::Everywhere,
         Received::Confirmed(Confirmation::Partial) => Reach::Partly,
@@ -172,17 +175,88 @@ fn leading_on(connector: &str, outgoing: &Outgoing, answer: bool) -> HttpRespons
     let lead = format!("{lead} If this page stays, please go on by hand.");
     let onward = format!("Go on to {connector}");
     match outgoing {
-        Outgoing::Redirect(place) => page(&views::Onward { shell, title, lead, href: place.to_string(), link: onward }),
-        Outgoing::Post { action, field, message, relay_state } => {
-            let relay_state = relay_state.clone().map(|relay_state| ("RelayState", relay_state));
-            let fields = std::iter::once((*field, message.clone())).chain(relay_state).collect();
-            let action_text = action.to_string();
-            let form = views::OnwardByForm { shell, title, lead, action: action_text, fields, button: onward };
+        Outgoing::Link(place) => page(&views::Onward { shell, title, lead, href: place.to_string(), link: onward }),
+        Outgoing::Form { action, fields } => {
+            let (place, fields) = (action.to_string(), fields.clone());
+            let form = views::OnwardByForm { shell, title, lead, action: place, fields, button: onward };
             let mut response = page(&form);
             response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy_towards_provider(action, answer));
             response
         }
     }
+}
+
+/// `GET /oidc/{connector}/signed-out?state=`: the provider sends the browser back from signing out there.
+///
+/// Anybody may come here; without a sign-out that we began nothing is claimed.
+///
+/// # Errors
+/// Too many requests, or the database refuses.
+pub async fn sent_back(
+    request: HttpRequest,
+    path: web::Path<String>,
+    flow: web::Data<SignOut>,
+    limits: web::Data<Limits>,
+) -> Result<HttpResponse, Problem> {
+    let connector = connector_id(&path)?;
+    limits.sign_in(super::context::client_address(&request))?;
+    let known = match Fields::of_query(&request)?.get("state").and_then(Token::parse) {
+        Some(state) => flow.came_back(&connector, &state).await?,
+        None => false,
+    };
+    Ok(see_other(&To::SignedOut(&connector, if known { Reach::SentBack } else { Reach::Unknown })))
+}
+
+/// `POST /oidc/{connector}/backchannel-logout`: the provider itself says that somebody has signed out there.
+///
+/// Only what is refused counts against the caller's rate: a provider signs out a whole company from one address.
+///
+/// # Errors
+/// What is no fault of the token: then the provider may try again.
+pub async fn backchannel_logout(
+    request: HttpRequest,
+    path: web::Path<String>,
+    payload: web::Payload,
+    flow: web::Data<ReceiveLogoutToken>,
+    limits: web::Data<Limits>,
+) -> Result<HttpResponse, Problem> {
+    let connector = connector_id(&path)?;
+    let fault = match logout_token_in(&request, payload).await {
+        Err(error) => Fault::Form(error),
+        Ok(token) => match flow.run(&connector, token, &caller(&request)).await {
+            Ok(()) => return Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).finish()),
+            Err(error) => Fault::Token(error),
+        },
+    };
+    limits.sign_in(super::context::client_address(&request))?;
+    let (cause, error): (_, &(dyn std::error::Error + Sync)) = match &fault {
+        Fault::Form(error) => (error.code(), error),
+        Fault::Token(error) => (error.code(), error),
+    };
+    flow.record_refusal(&connector, cause, error, &caller(&request)).await?;
+    match fault {
+        Fault::Form(FormError::NoPlace) => Err(FormError::NoPlace.into()),
+        Fault::Token(TokenError::Refused(_) | TokenError::Replayed { .. }) | Fault::Form(_) => Ok(bad_token()),
+        Fault::Token(error) => Err(error.into()),
+    }
+}
+
+enum Fault {
+    Form(FormError),
+    Token(TokenError),
+}
+
+async fn logout_token_in(request: &HttpRequest, payload: web::Payload) -> Result<String, FormError> {
+    let fields = read_form(request, &mut payload.into_inner()).await?;
+    fields.need("logout_token").map(str::to_owned)
+}
+
+/// What the provider is told, in the form its specification has for it (Back-Channel Logout 1.0, section 2.8).
+fn bad_token() -> HttpResponse {
+    HttpResponse::BadRequest().insert_header((CACHE_CONTROL, "no-store")).json(serde_json::json!({
+        "error": "invalid_request",
+        "error_description": "The logout token was not accepted. The audit log has the cause under this X-Request-Id.",
+    }))
 }
 
 async fn name(catalog: &CurrentCatalog, connector: &ConnectorId) -> Result<Option<String>, StoreError> {
@@ -199,6 +273,24 @@ impl From<SignOutError> for Problem {
             SignOutError::Store(error) => error.into(),
             SignOutError::Interrupted => Self::new(Kind::Internal).caused_by(error),
         }
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        let kind = match error {
+            TokenError::Store(error) => return error.into(),
+            TokenError::Connector(error) => return error.into(),
+            TokenError::NoConnector(_) => Kind::ConnectorUnknown,
+            TokenError::Busy => {
+                return Self::new(Kind::TooManyRequests)
+                    .retry_after(std::time::Duration::from_secs(5))
+                    .caused_by(error);
+            }
+            TokenError::Panicked => Kind::Internal,
+            TokenError::Refused(_) | TokenError::Replayed { .. } => Kind::SignOutRefused,
+        };
+        Self::new(kind).caused_by(error)
     }
 }
 

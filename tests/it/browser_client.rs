@@ -195,6 +195,11 @@ impl Browser {
         pairs.join("; ")
     }
 
+    /// Has this cookie (`name=value`) for a host, as if it had been set.
+    pub fn keep_for(&mut self, host: &str, cookie: &str) {
+        self.keep(&Url::parse(&format!("http://{host}/")).expect("a host"), cookie);
+    }
+
     fn keep(&mut self, url: &Url, header: &str) {
         let mut parts = header.split(';').map(str::trim);
         let (name, value) = parts.next().and_then(|pair| pair.split_once('=')).expect("a cookie has a name");

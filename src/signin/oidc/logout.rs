@@ -8,6 +8,7 @@ use url::Url;
 use super::judge::{Claims, usable_session};
 use super::jws::{self, JwsError, Purpose};
 use super::{OidcError, Settings};
+use crate::signin::Outgoing;
 
 /// The event a logout token reports. Spec: OpenID Connect Back-Channel Logout 1.0, section 2.4.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -16,30 +17,39 @@ const MAX_BYTES: usize = 64 * 1024;
 /// The longest `jti`, in bytes.
 const MAX_JTI: usize = 512;
 
-/// Where to send a browser to be signed out at the provider too; nowhere if the provider has no such place.
+/// The longest link that is followed; servers refuse lines of 8 KiB, and an ID token may carry many groups.
+const LONGEST_LINK: usize = 4_000;
+
+/// What takes a browser to be signed out at the provider too; nothing if the provider has no such place.
 ///
 /// `id_token_hint` is the ID token of the session that ends, also when it has long expired. `state` comes back with the
 /// browser.
 ///
 /// Spec: OpenID Connect RP-Initiated Logout 1.0, section 2.
 #[must_use]
-pub fn end_session_url(
+pub fn end_session(
     settings: &Settings,
     id_token_hint: Option<&SecretString>,
     post_logout_redirect_uri: &Url,
     state: &str,
-) -> Option<Url> {
-    let mut url = settings.provider.end_session_endpoint.clone()?;
-    let mut query = url.query_pairs_mut();
-    if let Some(hint) = id_token_hint {
-        query.append_pair("id_token_hint", hint.expose_secret());
+) -> Option<Outgoing> {
+    let place = settings.provider.end_session_endpoint.as_ref()?;
+    let hint = id_token_hint.map(|hint| ("id_token_hint", hint.expose_secret().to_owned()));
+    let fields: Vec<(&'static str, String)> = hint
+        .into_iter()
+        .chain([
+            ("client_id", settings.client_id.clone()),
+            ("post_logout_redirect_uri", post_logout_redirect_uri.to_string()),
+            ("state", state.to_owned()),
+        ])
+        .collect();
+    let mut link = place.clone();
+    link.query_pairs_mut().extend_pairs(&fields);
+    if link.as_str().len() <= LONGEST_LINK {
+        Some(Outgoing::Link(link))
+    } else {
+        Some(Outgoing::Form { action: place.clone(), fields })
     }
-    query
-        .append_pair("client_id", &settings.client_id)
-        .append_pair("post_logout_redirect_uri", post_logout_redirect_uri.as_str())
-        .append_pair("state", state);
-    drop(query);
-    Some(url)
 }
 
 /// A provider says that somebody has signed out. It ends no session until the caller has recorded it as used.
@@ -244,14 +254,23 @@ mod tests {
     #[test]
     fn signing_out_at_the_provider_shows_it_the_token_it_gave() {
         let back = "https://broker.example/oidc/idp/signed-out".parse().unwrap();
-        let url = end_session_url(&settings(), Some(&"a.b.c".into()), &back, "handle").unwrap();
+        let ask = |settings: &Settings, hint: &str| end_session(settings, Some(&hint.into()), &back, "handle");
+        let Some(Outgoing::Link(url)) = ask(&settings(), "a.b.c") else { panic!("a short token fits in a link") };
         assert_eq!(
             url.as_str(),
             "https://idp.example/logout?tenant=7&id_token_hint=a.b.c&client_id=rolegate-client\
              &post_logout_redirect_uri=https%3A%2F%2Fbroker.example%2Foidc%2Fidp%2Fsigned-out&state=handle"
         );
+        let long = "a".repeat(4_000);
+        let Some(Outgoing::Form { action, fields }) = ask(&settings(), &long) else { panic!("a long one does not") };
+        assert_eq!(action.as_str(), "https://idp.example/logout?tenant=7");
+        assert_eq!(
+            fields.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+            ["id_token_hint", "client_id", "post_logout_redirect_uri", "state"]
+        );
+        assert!(!format!("{:?}", ask(&settings(), "secret")).contains("secret"), "a token is not logged");
         let mut settings = settings();
         settings.provider.end_session_endpoint = None;
-        assert_eq!(end_session_url(&settings, None, &back, "handle"), None);
+        assert_eq!(ask(&settings, "a.b.c"), None);
     }
 }

@@ -26,6 +26,7 @@ use crate::saml::names::{BINDING_POST, BINDING_REDIRECT, PARTIAL_LOGOUT, SUCCESS
 use crate::saml::redirect::{self, Carries, MAX_RELAY_STATE, RedirectError};
 use crate::saml::signature::{self, SignatureError};
 use crate::saml::write::{Element, SAML, SAMLP, Signer, WriteError};
+use crate::signin::Outgoing;
 use crate::sys::Rng;
 
 /// A logout message is a name and a signature; several encrypted keys fit too.
@@ -80,21 +81,6 @@ impl Evidence {
             Self::Post { relay_state, .. } => Ok(relay_state.clone()),
         }
     }
-}
-
-/// A message on its way to a provider.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outgoing {
-    /// To be followed.
-    Redirect(Url),
-    /// To be posted as a form.
-    Post {
-        action: Url,
-        /// The name of the field that carries the message.
-        field: &'static str,
-        message: String,
-        relay_state: Option<String>,
-    },
 }
 
 /// The name of a person as their assertion had it, and which of their sessions at the provider is meant.
@@ -329,14 +315,14 @@ fn send(
             let xml = message.write()?;
             let sign = |octets: &[u8]| signer.sign(octets);
             let query = redirect::signed_query(carries, xml.as_str(), relay_state, signer.algorithm(), sign)?;
-            Ok(Outgoing::Redirect(redirect::address(location, &query)))
+            Ok(Outgoing::Link(redirect::address(location, &query)))
         }
-        Binding::Post => Ok(Outgoing::Post {
-            action: location.clone(),
-            field: carries.parameter(),
-            message: STANDARD.encode(message.write_signed(signer)?.as_str()),
-            relay_state: relay_state.map(str::to_owned),
-        }),
+        Binding::Post => {
+            let message = STANDARD.encode(message.write_signed(signer)?.as_str());
+            let relay_state = relay_state.map(|relay_state| ("RelayState", relay_state.to_owned()));
+            let fields = std::iter::once((carries.parameter(), message)).chain(relay_state).collect();
+            Ok(Outgoing::Form { action: location.clone(), fields })
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Reach {
     Everywhere,
     /// The provider signed the person out, but not everywhere it signed them in.
     Partly,
+    /// The provider was asked, and sent the person back; its protocol has no way to say more.
+    SentBack,
     /// The provider offers no sign-out.
     NotOffered,
     /// The provider could not be asked.
@@ -34,8 +36,15 @@ pub enum Reach {
 }
 
 impl Reach {
-    const ALL: [Self; 6] =
-        [Self::Everywhere, Self::Partly, Self::NotOffered, Self::Unreachable, Self::Unconfirmed, Self::Unknown];
+    const ALL: [Self; 7] = [
+        Self::Everywhere,
+        Self::Partly,
+        Self::SentBack,
+        Self::NotOffered,
+        Self::Unreachable,
+        Self::Unconfirmed,
+        Self::Unknown,
+    ];
 
     /// How it is called in an address.
     #[must_use]
@@ -43,6 +52,7 @@ impl Reach {
         match self {
             Self::Everywhere => "everywhere",
             Self::Partly => "partly",
+            Self::SentBack => "sent-back",
             Self::NotOffered => "not-offered",
             Self::Unreachable => "unreachable",
             Self::Unconfirmed => "unconfirmed",
@@ -77,6 +87,7 @@ impl SignedOut {
         let names = [
             "signed-out-everywhere",
             "signed-out-partly",
+            "signed-out-sent-back",
             "signed-out-not-offered",
             "signed-out-unreachable",
             "signed-out-unconfirmed",

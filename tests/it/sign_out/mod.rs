@@ -1,6 +1,7 @@
 //! Leaving, here and at the identity provider.
 
 mod forged;
+mod openid;
 mod peer;
 
 use rolegate::web::problem::Kind;

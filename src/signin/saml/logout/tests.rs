@@ -263,19 +263,20 @@ fn qualifiers() -> NameIdQualifiers {
 fn received(carries: Carries, outgoing: &Outgoing) -> (String, String) {
     let ours = [certificate(&OURS)];
     match outgoing {
-        Outgoing::Redirect(url) => {
+        Outgoing::Link(url) => {
             let query = url.query().unwrap();
             redirect::verify(carries, query, &ours, Sha1::Refused).unwrap();
             let received = redirect::receive(carries, query, LARGEST).unwrap();
             (String::from_utf8(received.xml).unwrap(), received.relay_state.unwrap_or_default())
         }
-        Outgoing::Post { field, message, relay_state, .. } => {
+        Outgoing::Form { fields, .. } => {
+            let [(field, message), ("RelayState", relay_state)] = fields.as_slice() else { panic!("{fields:?}") };
             assert_eq!(*field, carries.parameter());
             let xml = STANDARD.decode(message).unwrap();
             let kind = if carries == Carries::Request { Root::LogoutRequest } else { Root::LogoutResponse };
             let gated = gate::admit(&xml, kind, &Limits::MESSAGE, Sha1::Refused).unwrap();
             let verified = signature::verify(&gated, &ours, Sha1::Refused).unwrap();
-            (verified.text().to_owned(), relay_state.clone().unwrap_or_default())
+            (verified.text().to_owned(), relay_state.clone())
         }
     }
 }
@@ -289,12 +290,12 @@ fn our_request_repeats_the_name_as_it_was_signed_by_either_binding() {
         settings.idp.slo.retain(|place| only.is_none_or(|only| place.binding == only.uri()));
         let sent = request(&settings, &subject, "handle", &*OURS, &SeededRng::new(1), now()).unwrap().unwrap();
         let place = match &sent.outgoing {
-            Outgoing::Redirect(url) => {
+            Outgoing::Link(url) => {
                 assert!(only.is_none(), "a redirect is preferred");
                 assert!(url.as_str().starts_with("https://idp.example/slo?tenant=7&SAMLRequest="), "{url}");
                 "https://idp.example/slo?tenant=7"
             }
-            Outgoing::Post { action, .. } => {
+            Outgoing::Form { action, .. } => {
                 assert_eq!(action.as_str(), "https://idp.example/slo/post");
                 action.as_str()
             }
@@ -617,12 +618,12 @@ fn our_answer_goes_back_by_the_same_binding_to_the_place_for_answers() {
         let asked = judge_request(&evidence, &settings, now()).unwrap();
         let answer = respond(&settings, &asked, &*OURS, &SeededRng::new(1), now()).unwrap().unwrap();
         match (&answer, &evidence) {
-            (Outgoing::Redirect(url), Evidence::Redirect(_)) => {
+            (Outgoing::Link(url), Evidence::Redirect(_)) => {
                 assert!(url.as_str().starts_with("https://idp.example/answers?a=1&SAMLResponse="), "{url}");
                 assert!(!url.as_str().contains('#'));
             }
-            (Outgoing::Post { action, field, .. }, Evidence::Post { .. }) => {
-                assert_eq!((action.as_str(), *field), (place, "SAMLResponse"));
+            (Outgoing::Form { action, fields }, Evidence::Post { .. }) => {
+                assert_eq!((action.as_str(), fields[0].0), (place, "SAMLResponse"));
             }
             other => panic!("{other:?}"),
         }
@@ -636,7 +637,7 @@ fn our_answer_goes_back_by_the_same_binding_to_the_place_for_answers() {
     settings.idp.slo.remove(0);
     let asked = judge_request(&request_parts().by_redirect(), &settings, now()).unwrap();
     let answer = respond(&settings, &asked, &*OURS, &SeededRng::new(1), now()).unwrap();
-    assert!(matches!(answer, Some(Outgoing::Post { .. })), "the only place there is");
+    assert!(matches!(answer, Some(Outgoing::Form { .. })), "the only place there is");
     settings.idp.slo.clear();
     assert!(respond(&settings, &asked, &*OURS, &SeededRng::new(1), now()).unwrap().is_none());
 }
