@@ -160,7 +160,7 @@ fn say(broker: &Url, sandbox: &Url, world: &World, args: &DemoArgs) {
     let (broker, sandbox) = (broker.as_str().trim_end_matches('/'), sandbox.as_str().trim_end_matches('/'));
     use std::fmt::Write as _;
     let mut words = String::new();
-    let _ = writeln!(words, "\n  Rolegate is ready: open {broker}\n\n  Sign in as");
+    let _ = writeln!(words, "\n  Rolegate is ready: open {broker}\n\n  Sign in, by SAML or by OpenID Connect, as");
     let width = world.people().iter().map(|person| person.name.chars().count()).max().unwrap_or(0);
     for person in world.people() {
         let _ = writeln!(words, "    {:<width$}  {}", person.name, person.story);
@@ -168,6 +168,7 @@ fn say(broker: &Url, sandbox: &Url, world: &World, args: &DemoArgs) {
     let _ = write!(
         words,
         "\n  The sandbox stands in for AWS and the identity provider: {sandbox}\n  \
+         The identity provider's own page, with its keys and its sign-out: {sandbox}/idp\n  \
            In a terminal, with keys from Rolegate:\n    \
              export AWS_ENDPOINT_URL_STS={sandbox}\n    \
              export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1\n    \
