@@ -603,6 +603,13 @@ proptest! {
                     prop_assert!(left.is_none_or(|left| i64::from(permit.duration().as_secs()) <= left));
                     prop_assert!(rules.contains(permit.rule()));
                     prop_assert_eq!(permit.role().role(), &role.name);
+                    let demand = role.authentication.clone().unwrap_or_default();
+                    let skew = jiff::SignedDuration::from_mins(10);
+                    prop_assert!(demand.unmet(&person.authentication, now(), skew).is_none());
+                }
+                Err(Denied::StepUp { demand, .. }) => {
+                    prop_assert!(allowed.contains_key(&role.id()));
+                    prop_assert_eq!(Some(&*demand), role.authentication.as_ref());
                 }
                 Err(Denied::IdpSessionEnding { .. }) => prop_assert!(left.is_some_and(|left| left < 900)),
                 Err(_) => prop_assert!(!allowed.contains_key(&role.id())),
