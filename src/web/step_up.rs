@@ -117,15 +117,15 @@ pub async fn resume(
     let role = role_title(&access);
     let mut fields = Vec::new();
     fields.extend(click.duration.map(|duration| ("duration", duration.as_secs().to_string())));
-    let (action, button, leaves) = match click.wants {
+    let (action, button) = match click.wants {
         Wanted::Console { destination } => {
             fields.extend(destination.map(|destination| ("destination", destination)));
-            ("console", "Open console", true)
+            ("console", "Open console")
         }
-        Wanted::Credentials { format: None } => ("credentials", "Get credentials", true),
+        Wanted::Credentials { format: None } => ("credentials", "Get credentials"),
         Wanted::Credentials { format: Some(format) } => {
             fields.push(("format", format));
-            ("credentials", "Download the file", false)
+            ("credentials", "Download the file")
         }
     };
     Ok(page(&views::ContinuePage {
@@ -134,7 +134,6 @@ pub async fn resume(
         role,
         fields,
         button: button.to_owned(),
-        leaves,
     }))
 }
 

@@ -128,7 +128,6 @@ fn method(text: &str) -> &str {
 pub fn asked(demand: &Demand) -> String {
     let mut parts = Vec::new();
     match demand.max_age {
-        Some(age) if age.is_zero() => parts.push("a new sign-in".to_owned()),
         Some(age) => {
             let seconds = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
             parts.push(format!("a sign-in within the last {}", super::views::picker::spoken(seconds)));
@@ -259,7 +258,10 @@ mod tests {
             asked(&Demand { max_age, contexts: strings(contexts), methods: strings(methods) })
         };
         assert_eq!(demand(Some(900), &[], &[]), "a sign-in within the last 15 min");
-        assert_eq!(demand(Some(0), &[], &["hwk", "fido"]), "a new sign-in with hardware key or passkey");
+        assert_eq!(
+            demand(Some(60), &[], &["hwk", "fido"]),
+            "a sign-in within the last 1 min with hardware key or passkey"
+        );
         assert_eq!(
             demand(None, &["https://refeds.org/profile/mfa", "http://schemas.microsoft.com/claims/multipleauthn"], &[]),
             "a sign-in by several factors"

@@ -108,3 +108,8 @@ class Story(unittest.TestCase):
         """Nothing sticks out to the right: no sideways scrolling."""
         wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         self.assertLessEqual(wide, seen, f"{page.url} is {wide} pixels wide in a window of {seen}")
+
+    def assert_faultless(self, axe, page):
+        """Nothing that the accessibility checker finds."""
+        found = axe.run(page).response["violations"]
+        self.assertEqual([], [(rule["id"], [node["html"] for node in rule["nodes"]][:3]) for rule in found], page.url)

@@ -119,6 +119,114 @@ class SigningIn(Story):
             self.assertIn(mine[0]["sameSite"], ("Lax", "Strict"))
 
 
+class Choosing(Story):
+    def test_the_way_used_last_is_first_and_has_the_focus(self):
+        with self.visitor() as page:
+            self.sign_in(page, "Asha Raman")
+            page.get_by_role("button", name="Sign out").click()
+            page.get_by_role("link", name="Sign in again").click()
+            first = page.locator(".ways a").first
+            expect(first).to_contain_text("last used")
+            expect(first).to_be_focused()
+
+
+class Sessions(Story):
+    def signed_in_twice(self, page, other, scripts=True):
+        self.sign_in(other, "Mateo García")
+        self.sign_in(page, "Mateo García", scripts=scripts)
+        page.get_by_role("link", name="Sessions").click()
+        expect(page.get_by_role("heading", name="Your sessions")).to_be_visible()
+
+    def test_somebody_ends_a_session_elsewhere(self):
+        for scripts in (True, False):
+            with self.subTest(scripts=scripts), self.visitor() as other, self.visitor(scripts=scripts) as page:
+                self.signed_in_twice(page, other, scripts)
+                this = page.locator(".sessions li", has_text="this one")
+                expect(this.get_by_role("heading")).to_contain_text("Chrome without a screen on Linux")
+                expect(this.get_by_role("button", name="Sign out here")).to_be_visible()
+                before = page.locator(".sessions li").count()
+                # The one used last stands first after this one.
+                page.get_by_role("button", name="End session").first.click()
+                expect(page.locator(".notice.done")).to_contain_text("That session has ended.")
+                expect(page.locator(".sessions li")).to_have_count(before - 1)
+                other.goto("/")
+                expect(other).to_have_url(f"{BROKER}/sign-in")
+
+    def test_with_the_keyboard_alone_all_others_are_ended(self):
+        with self.visitor() as other, self.visitor() as page:
+            self.signed_in_twice(page, other)
+            button = page.get_by_role("button", name="End all others")
+            for _ in range(30):
+                page.keyboard.press("Tab")
+                if button.evaluate("(button) => button === document.activeElement"):
+                    break
+            page.keyboard.press("Enter")
+            expect(page.locator(".notice.done")).to_contain_text("All your other sessions have ended.")
+            expect(page.locator(".sessions li")).to_have_count(1)
+            other.goto("/")
+            expect(other).to_have_url(f"{BROKER}/sign-in")
+
+
+class SteppingUp(Story):
+    """The role SecurityResponder asks for two factors, and people sign in by password."""
+
+    RESPOND = "127790045613", "SecurityResponder"
+
+    def recognised(self, page, scripts):
+        """From the page that asks to the identity provider, with a security key this time."""
+        expect(page.get_by_role("heading", name="SecurityResponder")).to_be_visible()
+        expect(page.locator("main")).to_contain_text("You signed in by password.")
+        page.get_by_role("link", name="Continue with").click()
+        # What the role asks for is passed on, so that nobody has to guess.
+        expect(page.get_by_label("Password and security key")).to_be_checked()
+        page.get_by_role("button", name="Mateo García").click()
+        if not scripts:
+            page.get_by_role("button", name="Continue").click()
+
+    def test_the_console_opens_after_a_stronger_sign_in_by_the_click_that_waited(self):
+        for scripts in (True, False):
+            with self.subTest(scripts=scripts), self.visitor(scripts=scripts, allowed_errors=["status of 403"]) as page:
+                self.sign_in(page, "Mateo García", scripts=scripts)
+                page.goto("/?q=securityresponder")
+                expect(row(page, *self.RESPOND)).to_contain_text("recent, stronger sign-in")
+                with page.context.expect_page() as opening:
+                    row(page, *self.RESPOND).get_by_role("button", name="Open console").click()
+                console = opening.value
+                self.recognised(console, scripts)
+                if not scripts:
+                    console.get_by_role("button", name="Open console").click()
+                expect(console.locator("#role")).to_contain_text("SecurityResponder")
+                self.assertTrue(console.url.startswith(SANDBOX), console.url)
+                # The first window goes on too, and asks for nothing more.
+                page.goto("/?q=securityresponder")
+                row(page, *self.RESPOND).get_by_role("button", name="Get credentials").click()
+                expect(page.get_by_text("Credentials for")).to_be_visible()
+
+    def test_the_key_that_copies_leads_to_the_page_that_asks(self):
+        with self.visitor(allowed_errors=["status of 403"]) as page:
+            page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+            self.sign_in(page, "Mateo García")
+            page.goto("/?q=securityresponder")
+            row(page, *self.RESPOND).get_by_role("button", name="Get credentials").focus()
+            page.keyboard.press("c")
+            self.recognised(page, scripts=True)
+            expect(page.get_by_text("Credentials for")).to_be_visible()
+
+    def test_the_page_that_asks_has_no_fault_that_axe_finds_and_fits_a_phone(self):
+        axe = Axe()
+        for colors in ("light", "dark"):
+            with (
+                self.subTest(colors=colors),
+                self.visitor(width=320, colors=colors, scripts=True, allowed_errors=["status of 403"]) as page,
+            ):
+                self.sign_in(page, "Mateo García")
+                page.goto("/?q=securityresponder")
+                row(page, *self.RESPOND).get_by_role("button", name="Get credentials").click()
+                expect(page.get_by_role("link", name="Continue with")).to_be_focused()
+                self.assert_fits(page)
+                self.assert_faultless(axe, page)
+
+
 class Credentials(Story):
     def test_with_scripts_values_are_hidden_until_asked_for_and_the_aws_cli_accepts_them(self):
         with self.visitor() as page:
@@ -241,7 +349,7 @@ class Keyboard(Story):
 
 
 class Looks(Story):
-    PAGES = ["/sign-in", "/", "/?q=payments", f"/roles/{ACCOUNT_ID}/{ROLE}/why", "/nowhere"]
+    PAGES = ["/sign-in", "/sessions", "/", "/?q=payments", f"/roles/{ACCOUNT_ID}/{ROLE}/why", "/nowhere"]
 
     def test_no_page_needs_sideways_scrolling_on_a_phone(self):
         for width in (320, 390):
@@ -267,10 +375,6 @@ class Looks(Story):
                 row(page).get_by_role("button", name="Get credentials").click()
                 page.get_by_text("Show values").first.click()
                 self.assert_faultless(axe, page)
-
-    def assert_faultless(self, axe, page):
-        found = axe.run(page).response["violations"]
-        self.assertEqual([], [(rule["id"], [node["html"] for node in rule["nodes"]][:3]) for rule in found], page.url)
 
 
 if __name__ == "__main__":

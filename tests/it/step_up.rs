@@ -170,7 +170,7 @@ async fn a_click_counts_in_its_own_browser_and_for_ten_minutes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_does_not_do_what_was_asked_signs_nobody_in_and_the_old_session_goes_on() {
-    // SAML has no word for methods, so no answer can meet this.
+    // The development provider names methods in OpenID Connect only, so no answer in SAML can meet this.
     let world = asking("{ methods = [\"hwk\"] }").await;
     let mut asha = world.sign_in_as("asha").await;
     let before = asha.session().to_owned();
@@ -242,4 +242,64 @@ async fn what_a_role_asks_for_is_said_before_anybody_clicks_and_not_to_those_who
     world.clock.advance_secs(20 * 60);
     let answer = omar.program_post(&format!("{READ}/console"), &[]).await;
     problem(&answer, 403, "role-not-permitted");
+}
+
+/// Through the OpenID provider with this strength, to where that leads.
+async fn recognised_by_openid(browser: &mut Browser, start: &str, who: &str, strength: &str) -> Page {
+    let people = browser.follow(start).await;
+    let form = people.form_with("pending").set("person", who).set("strength", strength);
+    let answer = browser.submit(&form).await;
+    browser.go_on(answer).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn through_openid_connect_methods_count_too_and_the_age_is_that_of_the_token() {
+    let world = asking("{ max_age = \"15m\", methods = [\"hwk\"] }").await;
+    let mut browser = Browser::new();
+    browser.get(&world.broker.at("/sign-in")).await;
+    let home = recognised_by_openid(&mut browser, "/oidc/dev-oidc/start", "asha", "password").await;
+    assert_eq!((home.status, home.url.path()), (200, "/"), "{}", home.body);
+    let mut asha = Person::new(&world.broker.base, browser, &home);
+    let console = format!("{READ}/console");
+
+    let page = asha.post(&console, &[("duration", "900")]).await;
+    let step_up = asked(&page);
+    assert!(
+        page.body.contains("You signed in by password.") && page.body.contains("with hardware key"),
+        "{}",
+        page.body
+    );
+    assert_eq!(last_denial(&world).await["cause"], "authentication-method-weak");
+
+    let before = asha.session().to_owned();
+    let weak = recognised_by_openid(&mut asha.browser, &step_up, "asha", "password").await;
+    assert_eq!(weak.status, 403);
+    assert!(weak.body.contains(Kind::SignInNotReauthenticated.title()), "{}", weak.body);
+    assert_eq!(world.broker.last_event("sign-in.refused").await["cause"], "authentication-method-weak");
+    assert_eq!(asha.session(), before, "the old session goes on");
+
+    asha.open("/").await;
+    let again = recognised_by_openid(&mut asha.browser, &step_up, "asha", "security-key").await;
+    let there = asha.browser.submit(&again.form_to(&console)).await;
+    assert!(there.url.path().starts_with("/console"), "{}: {}", there.url, there.body);
+    assert_eq!(world.broker.last_event("issue.succeeded").await["duration_s"], 900);
+
+    world.clock.advance_secs(20 * 60);
+    let home = asha.open("/").await;
+    asha.csrf = home.form_to("/sign-out").value("csrf").unwrap().to_owned();
+    asked(&asha.post(&console, &[]).await);
+    assert_eq!(last_denial(&world).await["cause"], "authentication-too-old");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_person_through_a_linked_connector_may_carry_the_click_on() {
+    let world = asking("{ max_age = \"15m\" }").await;
+    let mut asha = world.sign_in_as("asha").await;
+    world.clock.advance_secs(20 * 60);
+    let step_up = asked(&asha.post(&format!("{READ}/console"), &[]).await);
+    let onward = step_up.replace("/step-up/", "/continue/");
+    let start = format!("/oidc/dev-oidc/start?return_to={onward}");
+    let again = recognised_by_openid(&mut asha.browser, &start, "asha", "password").await;
+    let there = asha.browser.submit(&again.form_to(&format!("{READ}/console"))).await;
+    assert!(there.url.path().starts_with("/console"), "{}: {}", there.url, there.body);
 }

@@ -32,8 +32,6 @@ pub struct ContinuePage {
     pub fields: Vec<(&'static str, String)>,
     /// What the button says.
     pub button: String,
-    /// Whether another page follows; a file is saved and this page stays.
-    pub leaves: bool,
 }
 
 impl StepUpPage {
@@ -66,12 +64,11 @@ impl ContinuePage {
             role,
             fields: vec![("duration", "3600".to_owned())],
             button: "Open console".to_owned(),
-            leaves: true,
         };
         let mut file = console.clone();
         file.action = format!("{}/credentials", file.role.url);
         file.fields.push(("format", "env".to_owned()));
-        let file = Self { button: "Download the file".to_owned(), leaves: false, ..file };
+        let file = Self { button: "Download the file".to_owned(), ..file };
         vec![("continue", console), ("continue-file", file)]
     }
 }
