@@ -19,7 +19,7 @@ use super::problem::{Kind, Problem};
 use super::session::Cookies;
 use super::views;
 use crate::saml::names::excerpt;
-use crate::sys::Rng;
+use crate::sys::{LocalPath, Rng};
 
 /// What the middleware needs to know; one per application.
 #[derive(Debug, Clone)]
@@ -243,16 +243,21 @@ fn render(problem: &Problem, id: &str, page: bool, request: &HttpRequest) -> Htt
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .finish();
     }
-    // A form that was posted after the session ended: nothing was done, and there is a way back to where it stood.
-    let posted = (problem.kind() == Kind::SignInRequired)
-        .then(|| request.app_data::<web::Data<Cookies>>()?.own_referer(request.headers()))
-        .flatten();
-    let (detail, links) = match posted {
-        Some(page) => (
+    let link = |href: String, text: &str| vec![views::Link { href, text: text.to_owned() }];
+    let came_from = request
+        .app_data::<web::Data<Cookies>>()
+        .and_then(|cookies| cookies.own_referer(request.headers()))
+        .filter(|_| *request.method() == Method::POST)
+        .map(|page| if is_revisitable(page.as_str()) { page } else { LocalPath::home() });
+    let (detail, links) = match (problem.kind(), came_from) {
+        // A form that was posted after the session ended: nothing was done, and there is a way back to where it stood.
+        (Kind::SignInRequired, Some(page)) => (
             "Your session has ended, so nothing was done. Sign in to be back on the page you were on, and do it once more.",
-            vec![views::Link { href: sign_in_and_return_to(page.as_str()), text: "Sign in and go back".to_owned() }],
+            link(sign_in_and_return_to(page.as_str()), "Sign in and go back"),
         ),
-        None => (problem.sentence(), links(problem.kind())),
+        // One from a page of ours that was opened before its session was renewed, perhaps in another window.
+        (Kind::CrossSite, Some(page)) => (problem.sentence(), link(page.to_string(), "Load that page again")),
+        (kind, _) => (problem.sentence(), links(kind)),
     };
     let view = views::ProblemPage {
         shell: views::Shell::default(),
@@ -280,6 +285,12 @@ fn sign_in_and_return_to(page: &str) -> String {
     }
     let encoded: String = url::form_urlencoded::byte_serialize(page.as_bytes()).collect();
     format!("/sign-in?return_to={encoded}")
+}
+
+/// Whether an address of ours shows its page again: some pages answer a form, or count once.
+fn is_revisitable(page: &str) -> bool {
+    let path = page.split('?').next().unwrap_or_default();
+    matches!(path, "/" | "/go" | "/sessions") || (path.starts_with("/roles/") && path.ends_with("/why"))
 }
 
 /// The way on from a problem.
@@ -356,6 +367,17 @@ mod tests {
         assert_eq!(loggable("/continue/c3JmLXNhbXBsZS1zYW1wbGUtc2FtcGxlLXNhbXBsZS0"), "/continue/");
         assert_eq!(loggable("/step-up/x"), "/step-up/");
         assert_eq!(loggable("/roles/111122223333/continue/x"), "/roles/111122223333/continue/x");
+    }
+
+    #[test]
+    fn nobody_is_led_back_to_a_page_that_answered_a_form() {
+        for good in ["/", "/?q=a", "/go?account=1", "/sessions?ended=one", "/roles/111122223333/teams/x/why"] {
+            assert!(is_revisitable(good), "{good}");
+        }
+        for bad in ["/roles/111122223333/x/credentials", "/continue/x", "/step-up/x", "/saml/okta/finish", "/sign-out"]
+        {
+            assert!(!is_revisitable(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -205,7 +205,7 @@ impl FromRequest for CsrfForm {
             let fields = read_form(&request, &mut payload).await?;
             if !csrf_matches(&session, fields.get("csrf").unwrap_or("")) {
                 return Err(Problem::new(Kind::CrossSite).detail(
-                    "This page was opened before you signed in, or is not ours. Please reload it and try again.",
+                    "The page was opened before you last signed in, or is not ours. Nothing was done: load it again and press once more.",
                 ));
             }
             Ok(Self(fields))

@@ -67,6 +67,7 @@ async fn another_persons_session_cannot_be_ended_nor_told_from_one_there_is_not(
     let form = asha.open("/sessions").await.form_to(&format!("/sessions/{id}/end"));
     let forged = asha.browser.submit(&form.set("csrf", "x")).await;
     assert!(forged.status == 403 && forged.body.contains(Kind::CrossSite.title()), "{}", forged.body);
+    assert!(forged.body.contains("href=\"/sessions\">Load that page again"), "{}", forged.body);
     assert_eq!(listed(&asha.open("/sessions").await).len(), 2);
 }
 

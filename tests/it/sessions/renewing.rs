@@ -25,6 +25,10 @@ async fn renewing_leads_through_the_own_connector_and_back_to_the_same_page() {
     assert_ne!(asha.session(), before);
     let me = asha.program_get("/api/v1/me").await.json();
     assert_eq!(me["connector"], "dev", "not through the default");
+    let events = world.broker.events().await;
+    let ended: Vec<_> =
+        events.iter().filter(|(kind, _)| kind == "session.ended").map(|(_, body)| &body["cause"]).collect();
+    assert_eq!(ended, ["replaced"]);
 
     world.clock.advance_secs(3_000);
     assert_eq!(asha.open("/").await.status, 200, "the new session has an hour of its own");
