@@ -6,6 +6,8 @@
 pub mod oidc;
 pub mod saml;
 
+use std::fmt;
+
 use url::Url;
 
 /// A message on its way to a provider, in the hands of the browser.
@@ -17,14 +19,42 @@ pub enum Outgoing {
     Form { action: Url, fields: Vec<(&'static str, String)> },
 }
 
-impl std::fmt::Debug for Outgoing {
+impl fmt::Debug for Outgoing {
     /// Without the message, which may be a token.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, place) = match self {
             Self::Link(place) => ("Link", place),
             Self::Form { action, .. } => ("Form", action),
         };
         f.debug_tuple(kind).field(&place.host_str()).finish_non_exhaustive()
+    }
+}
+
+/// One attribute or claim as it arrived. Only verified bytes are read for it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Received {
+    /// What it stood in.
+    pub source: Source,
+    /// As the provider calls it; members of objects by the way to them, as [`ClaimPath`] is written.
+    ///
+    /// [`ClaimPath`]: crate::catalog::ClaimPath
+    pub name: String,
+    pub values: Vec<String>,
+}
+
+/// What an attribute or claim stood in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    Assertion,
+    IdToken,
+    Userinfo,
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A provider may put anything there, and no log is the place for it.
+        f.debug_struct("Received").field("name", &self.name).field("values", &self.values.len()).finish_non_exhaustive()
     }
 }
 

@@ -10,6 +10,7 @@ use super::{OidcError, Settings};
 use crate::catalog::{ClaimGroups, ClaimPath, Prefer};
 use crate::identity::{Attributes, Groups};
 use crate::saml::names::trimmed;
+use crate::signin::{Received, Source};
 
 /// A subject longer than this is nobody's name.
 const MAX_SUBJECT_BYTES: usize = 1024;
@@ -35,6 +36,17 @@ pub(super) struct Sources<'a> {
 impl<'a> Sources<'a> {
     pub fn id_token(id_token: &'a Object) -> Self {
         Self { id_token, userinfo: None, prefer: Prefer::IdToken }
+    }
+
+    /// Everything as it arrived, the ID token's first.
+    pub fn received(self) -> Vec<Received> {
+        let mut all = Vec::new();
+        let id_token = self.id_token.iter().map(|claim| (Source::IdToken, claim));
+        let userinfo = self.userinfo.into_iter().flatten().map(|claim| (Source::Userinfo, claim));
+        for (source, (name, value)) in id_token.chain(userinfo) {
+            unfold(source, name.clone(), value, &mut all);
+        }
+        all
     }
 
     /// What counts first comes first.
@@ -87,6 +99,25 @@ pub(super) enum Missing {
     /// Something that says who somebody is or what they may do.
     Mapped(String),
     NameOnly,
+}
+
+/// Members of objects by the way to them, as the catalog would name them. Nesting was bounded when it was read.
+fn unfold(source: Source, name: String, value: &Value, into: &mut Vec<Received>) {
+    let one = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let values = match value {
+        Value::Object(members) if !members.is_empty() => {
+            for (member, value) in members {
+                unfold(source, format!("{name} → {member}"), value, into);
+            }
+            return;
+        }
+        Value::Array(items) => items.iter().map(one).collect(),
+        other => vec![one(other)],
+    };
+    into.push(Received { source, name, values });
 }
 
 fn walk<'a>(source: &'a Object, path: &ClaimPath) -> Option<&'a Value> {

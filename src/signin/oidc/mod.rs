@@ -41,7 +41,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{AwaitingReply, SignIn, Verified};
+use super::{AwaitingReply, Received, SignIn, Verified};
 use crate::catalog::{ClaimMap, ClockSkew, JwsAlgorithm, OidcConnector, Prefer, Prompt, ResponseMode, UserInfo};
 use crate::identity::{Authentication, ConnectorId, Demand, VerifiedIdentity};
 use crate::sys::Token;
@@ -235,6 +235,8 @@ pub struct VerifiedReply {
     pub id_token: SecretString,
     /// Why userinfo could not be had, where it was wanted and nothing was missing without it.
     pub userinfo_failure: Option<String>,
+    /// Every claim as it arrived, of the ID token and of userinfo.
+    pub received: Vec<Received>,
 }
 
 impl fmt::Debug for VerifiedReply {

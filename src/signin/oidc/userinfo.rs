@@ -72,6 +72,7 @@ pub(super) fn finish(
         return Err(OidcError::Userinfo { why: why.clone(), missing });
     }
     let person = person(settings, &recognised.subject, sources)?;
+    let received = sources.received();
     let asserted = (person.subject != recognised.subject).then_some(recognised.subject);
     Ok(VerifiedReply {
         identity: VerifiedIdentity {
@@ -90,6 +91,7 @@ pub(super) fn finish(
         replay_until: recognised.replay_until,
         id_token: recognised.id_token,
         userinfo_failure: failure,
+        received,
     })
 }
 

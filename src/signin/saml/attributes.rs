@@ -6,6 +6,7 @@ use super::SamlError;
 use crate::catalog::{AttributeMap, GroupSource, NAME_ID};
 use crate::identity::{Attributes, Groups};
 use crate::saml::message::Attribute;
+use crate::signin::{Received, Source};
 
 /// Entra ID sends this link instead of the groups when there are more than 150.
 const GROUPS_LINK: &str = "http://schemas.microsoft.com/claims/groups.link";
@@ -69,6 +70,20 @@ pub(super) fn person(map: &AttributeMap, name_id: Option<&str>, sent: &[Attribut
         },
         attributes: Attributes(attributes),
     })
+}
+
+/// Everything as it arrived; a name that came in several elements stands here as often.
+pub(super) fn received(name_id: Option<&str>, sent: &[Attribute<'_>]) -> Vec<Received> {
+    let named = |name: &str, values: Vec<String>| Received { source: Source::Assertion, name: name.to_owned(), values };
+    let name_id = name_id.map(|value| named(NAME_ID, vec![value.to_owned()]));
+    let attributes = sent.iter().map(|attribute| {
+        let name = match attribute.friendly_name {
+            Some(friendly) if friendly != attribute.name => format!("{} ({friendly})", attribute.name),
+            _ => attribute.name.to_owned(),
+        };
+        named(&name, attribute.values.iter().map(|value| (*value).to_owned()).collect())
+    });
+    name_id.into_iter().chain(attributes).collect()
 }
 
 fn groups(source: &GroupSource, sent_values: &[&str], sent: &[Attribute<'_>]) -> Groups {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use roxmltree::Node;
 
-use super::attributes::person;
+use super::attributes::{person, received};
 use super::{Attempt, SamlError, Settings, VerifiedReply};
 use crate::catalog::AuthnComparison;
 use crate::identity::{Authentication, NameIdQualifiers, SubjectId, VerifiedIdentity};
@@ -216,6 +216,7 @@ impl Judge<'_> {
                 later(later(assertion.issue_instant, self.settings.max_age), self.skew()),
                 SignedDuration::from_mins(1),
             ),
+            received: received(name_id.map(|name| name.value), &assertion.attributes),
         })
     }
 

@@ -22,7 +22,7 @@ use openssl::pkey::{PKey, Private};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{AwaitingReply, SignIn, Verified};
+use super::{AwaitingReply, Received, SignIn, Verified};
 use crate::catalog::{AttributeMap, ClockSkew, RequestedAuthnContext, SamlConnector};
 use crate::identity::{ConnectorId, Demand, VerifiedIdentity};
 use crate::saml::gate::{Limits, Sha1};
@@ -139,6 +139,8 @@ pub struct VerifiedReply {
     pub issuer: String,
     /// Until when the assertion must be remembered as used; later it is refused for its age.
     pub replay_until: Timestamp,
+    /// The NameID and every attribute as they arrived.
+    pub received: Vec<Received>,
 }
 
 impl SignIn<AwaitingReply<Attempt>> {
