@@ -20,6 +20,7 @@ pub enum Kind {
     CatalogApplied,
     KeyCreated,
     MetadataRefreshed,
+    ConnectorTested,
 }
 
 impl Kind {
@@ -39,6 +40,7 @@ impl Kind {
             Self::CatalogApplied => "catalog.applied",
             Self::KeyCreated => "key.created",
             Self::MetadataRefreshed => "metadata.refreshed",
+            Self::ConnectorTested => "connector.tested",
         }
     }
 }

@@ -4,13 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::current::CurrentCatalog;
 use super::sessions::ended_because;
-use super::{Caller, Ground};
+use super::{Caller, Ground, test_sign_in};
 use crate::audit::Kind;
 use crate::identity::{ConnectorId, VerifiedIdentity};
 use crate::store::sessions::{self, StoredSession};
 use crate::store::sign_in::{self, Ticket};
 use crate::store::{StoreError, Tx};
-use crate::sys::{LocalPath, Rng, Token};
+use crate::sys::{LocalPath, Rng, Token, TokenHash};
 
 /// How long sessions last unless a connector says otherwise.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,8 @@ pub enum Outcome {
     SignedIn(Finished),
     /// Nobody here began it: show who would be signed in, and ask.
     AskFirst(Box<VerifiedIdentity>),
+    /// It was a test: its report waits for whoever began it, and nobody is signed in.
+    Tested,
 }
 
 /// Why there is no session.
@@ -86,7 +88,7 @@ impl FinishSignIn {
             {
                 Ok(Outcome::AskFirst(Box::new(waiting.identity)))
             }
-            _ => self.finish(connector, ticket, browser, true, old_session, caller).await.map(Outcome::SignedIn),
+            _ => self.finish(connector, ticket, browser, true, old_session, caller).await,
         }
     }
 
@@ -100,7 +102,7 @@ impl FinishSignIn {
         ticket: &Token,
         old_session: Option<&Token>,
         caller: &Caller,
-    ) -> Result<Finished, FinishError> {
+    ) -> Result<Outcome, FinishError> {
         self.finish(connector, ticket, None, false, old_session, caller).await
     }
 
@@ -112,7 +114,7 @@ impl FinishSignIn {
         must_match: bool,
         old_session: Option<&Token>,
         caller: &Caller,
-    ) -> Result<Finished, FinishError> {
+    ) -> Result<Outcome, FinishError> {
         let (flow, connector, ticket) = (self.clone(), connector.clone(), ticket.clone());
         let (browser, old_session, caller) = (browser.cloned(), old_session.cloned(), caller.clone());
         self.ground
@@ -132,11 +134,13 @@ impl FinishSignIn {
         must_match: bool,
         old_session: Option<&Token>,
         caller: &Caller,
-    ) -> Result<Finished, FinishError> {
+    ) -> Result<Outcome, FinishError> {
         let now = self.ground.clock.now();
         let loaded = self.catalog.get().await?;
         let mut tx = self.ground.store.begin().await?;
         let found = sign_in::take_ticket(&mut tx, &ticket.hash()).await?;
+        let test = found.as_ref().and_then(|found| found.test.as_ref()).map(|test| test.code);
+        let refused = Refused { connector, test: test.as_ref(), caller };
         let judged = found
             .filter(|found| found.connector == *connector && now < found.expires)
             .ok_or(FinishError::NoTicket)
@@ -149,17 +153,35 @@ impl FinishSignIn {
             });
         let ticket = match judged {
             Ok(ticket) => ticket,
-            Err(error) => return Err(self.refuse(tx, connector, error, caller).await),
+            Err(error) => return Err(self.refuse(tx, error, &refused).await),
         };
         let Some(settings) = loaded.catalog.connector(connector).filter(|connector| connector.enabled) else {
-            return Err(self.refuse(tx, connector, FinishError::ConnectorGone, caller).await);
+            return Err(self.refuse(tx, FinishError::ConnectorGone, &refused).await);
         };
         let seconds = |limit: std::time::Duration| SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
         let idle = settings.session.idle.map_or(self.times.idle, seconds);
         let absolute = settings.session.absolute.map_or(self.times.absolute, seconds);
         let expires = session_end(now, absolute, &ticket);
         if expires <= now {
-            return Err(self.refuse(tx, connector, FinishError::Ended, caller).await);
+            return Err(self.refuse(tx, FinishError::Ended, &refused).await);
+        }
+        let Ticket { mut identity, return_to, sealed_id_token, test, .. } = ticket;
+        identity.link = loaded.catalog.linked(&identity);
+        if let Some(test) = test {
+            // Whatever session this browser has goes on; it gets no other.
+            let kept = &test.sealed_received;
+            let gives =
+                test_sign_in::verified(&self.ground, &mut tx, &test.code, kept, settings, &loaded, &identity).await?;
+            let event = caller
+                .event(Kind::ConnectorTested)
+                .with("connector", connector.as_str())
+                .with("groups", identity.groups.known().len())
+                .with("groups_complete", matches!(identity.groups, crate::identity::Groups::Complete { .. }))
+                .with("rules", gives.rules.len())
+                .with("roles", gives.roles);
+            self.ground.append(&mut tx, &event).await?;
+            tx.commit().await.map_err(StoreError::from)?;
+            return Ok(Outcome::Tested);
         }
         let session = Token::generate(&*self.ground.rng);
         if let Some(old) = old_session {
@@ -168,8 +190,6 @@ impl FinishSignIn {
                 self.ground.append(&mut tx, &ended_because("replaced", &ended, caller)).await?;
             }
         }
-        let Ticket { mut identity, return_to, sealed_id_token, .. } = ticket;
-        identity.link = loaded.catalog.linked(&identity);
         let event = caller
             .event(Kind::SignInSucceeded)
             .about(&identity.subject)
@@ -195,11 +215,12 @@ impl FinishSignIn {
         sessions::add(&mut tx, &session.hash(), &stored).await?;
         self.ground.append(&mut tx, &event).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        Ok(Finished { session, return_to: LocalPath::parse_or_home(Some(&return_to)) })
+        Ok(Outcome::SignedIn(Finished { session, return_to: LocalPath::parse_or_home(Some(&return_to)) }))
     }
 
     /// Records the refusal and lets the ticket be used up: both are committed, whatever the caller does next.
-    async fn refuse(&self, mut tx: Tx, connector: &ConnectorId, error: FinishError, caller: &Caller) -> FinishError {
+    async fn refuse(&self, mut tx: Tx, error: FinishError, refused: &Refused<'_>) -> FinishError {
+        let Refused { connector, test, caller } = *refused;
         let cause = match &error {
             FinishError::NoTicket => "no-ticket",
             FinishError::OtherBrowser => "other-browser",
@@ -214,6 +235,10 @@ impl FinishSignIn {
             .with("detail", error.to_string());
         let recorded = async {
             self.ground.append(&mut tx, &event).await?;
+            if let Some(code) = test {
+                let detail = error.to_string();
+                test_sign_in::refused(&self.ground, &mut tx, code, connector, cause, &detail).await?;
+            }
             tx.commit().await.map_err(StoreError::from)
         };
         match recorded.await {
@@ -221,6 +246,14 @@ impl FinishSignIn {
             Err(store) => store.into(),
         }
     }
+}
+
+/// Who is refused, and who else has to know.
+struct Refused<'r> {
+    connector: &'r ConnectorId,
+    /// The test that ends with it.
+    test: Option<&'r TokenHash>,
+    caller: &'r Caller,
 }
 
 /// A name for a session that opens nothing: 128 random bits in hex.

@@ -22,6 +22,7 @@ pub mod sessions;
 pub mod sign_out;
 pub mod start_sign_in;
 pub mod step_up;
+pub mod test_sign_in;
 mod tasks;
 
 pub use tasks::Tasks;

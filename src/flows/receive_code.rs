@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use super::connectors::oidc::{OidcProvider, SLOWEST};
 use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::CurrentCatalog;
-use super::{Caller, Ground, chain_of};
+use super::{Caller, Ground, chain_of, test_sign_in};
 use crate::audit::Kind;
 use crate::catalog::ResponseMode;
 use crate::identity::ConnectorId;
@@ -23,8 +23,8 @@ use crate::signin::oidc::{
     VerifiedReply,
 };
 use crate::store::StoreError;
-use crate::store::sign_in::{self, Ticket};
-use crate::sys::Token;
+use crate::store::sign_in::{self, TestTicket, Ticket};
+use crate::sys::{Token, TokenHash};
 use crate::sys::http::{Answer, FetchError, Outbound};
 
 /// Exchanges codes.
@@ -136,10 +136,13 @@ impl ReceiveCode {
         let flow = self.clone();
         let (connector, caller) = (connector.clone(), caller.clone());
         let exchanged = async move {
-            match flow.accept(&connector, &parameters, &via).await {
+            let mut test = None;
+            match flow.accept(&connector, &parameters, &via, &mut test).await {
                 Ok(ticket) => Ok(ticket),
                 Err(error) => {
                     flow.record_refusal(&connector, error.code(), &error, &caller).await?;
+                    let detail = chain_of(&error);
+                    test_sign_in::refused_alone(&flow.ground, test.as_ref(), &connector, error.code(), &detail).await?;
                     Err(error)
                 }
             }
@@ -166,11 +169,19 @@ impl ReceiveCode {
         self.ground.record(&event).await.map(|_| ())
     }
 
-    async fn accept(&self, connector: &ConnectorId, parameters: &str, via: &Via) -> Result<Token, CodeError> {
+    /// However it ends, `test` says whether it was one.
+    async fn accept(
+        &self,
+        connector: &ConnectorId,
+        parameters: &str,
+        via: &Via,
+        test: &mut Option<TokenHash>,
+    ) -> Result<Token, CodeError> {
         let callback = Callback::read(parameters)?;
         // Taken out first: pass or fail, the same sign-in cannot be answered twice.
         let state = callback.state().clone();
         let attempt = self.ground.store.take_attempt(&state.hash()).await?.ok_or(CodeError::NoAttempt)?;
+        *test = attempt.test;
         if attempt.connector != *connector {
             return Err(CodeError::OtherConnector);
         }
@@ -264,6 +275,10 @@ impl ReceiveCode {
         if !sign_in::use_assertion(&mut tx, &reply.issuer, &reply.assertion_id, reply.replay_until).await? {
             return Err(CodeError::Replayed { id: reply.assertion_id });
         }
+        let test = attempt.test.map(|code| {
+            let failure = reply.userinfo_failure.as_deref();
+            TestTicket { code, sealed_received: test_sign_in::keep(&self.ground, &code, &reply.received, failure) }
+        });
         let parked = Ticket {
             connector: connector.clone(),
             browser: Some(attempt.browser),
@@ -271,6 +286,7 @@ impl ReceiveCode {
             sealed_id_token: Some(sealed),
             return_to: attempt.return_to,
             expires: now.checked_add(self.ticket_ttl).unwrap_or(jiff::Timestamp::MAX),
+            test,
         };
         sign_in::add_ticket(&mut tx, &ticket.hash(), &parked).await?;
         tx.commit().await.map_err(StoreError::from)?;

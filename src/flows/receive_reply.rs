@@ -12,14 +12,14 @@ use tokio::sync::Semaphore;
 use super::connectors::saml::SamlProvider;
 use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::CurrentCatalog;
-use super::{Caller, Ground, chain_of};
+use super::{Caller, Ground, chain_of, test_sign_in};
 use crate::audit::Kind;
 use crate::identity::ConnectorId;
 use crate::signin::SignIn;
 use crate::signin::saml::{self, SamlError, VerifiedReply, judge_unsolicited};
 use crate::store::StoreError;
-use crate::store::sign_in::{self, Attempt, Ticket};
-use crate::sys::{LocalPath, Token};
+use crate::store::sign_in::{self, Attempt, TestTicket, Ticket};
+use crate::sys::{LocalPath, Token, TokenHash};
 
 /// Judges replies.
 #[derive(Debug, Clone)]
@@ -104,10 +104,13 @@ impl ReceiveReply {
         relay_state: Option<&str>,
         caller: &Caller,
     ) -> Result<Token, ReplyError> {
-        match self.accept(connector, reply, relay_state).await {
+        let mut test = None;
+        match self.accept(connector, reply, relay_state, &mut test).await {
             Ok(ticket) => Ok(ticket),
             Err(error) => {
                 self.record_refusal(connector, error.cause(), &error, caller).await?;
+                let detail = chain_of(&error);
+                test_sign_in::refused_alone(&self.ground, test.as_ref(), connector, error.cause(), &detail).await?;
                 Err(error)
             }
         }
@@ -134,11 +137,13 @@ impl ReceiveReply {
         self.ground.tasks.uninterrupted(async move { ground.record(&event).await.map(|_| ()) }).await.unwrap_or(Ok(()))
     }
 
+    /// However it ends, `test` says whether it was one.
     async fn accept(
         &self,
         connector: &ConnectorId,
         reply: String,
         relay_state: Option<&str>,
+        test: &mut Option<TokenHash>,
     ) -> Result<Token, ReplyError> {
         let now = self.ground.clock.now();
         // Taken out first: pass or fail, the same sign-in cannot be answered twice.
@@ -146,6 +151,7 @@ impl ReceiveReply {
             Some(handle) => self.ground.store.take_attempt(&handle.hash()).await?,
             None => None,
         };
+        *test = attempt.as_ref().and_then(|attempt| attempt.test);
         let loaded = self.catalog.get().await?;
         let found = loaded.catalog.connector(connector).filter(|found| found.enabled);
         let found = found.ok_or_else(|| ReplyError::NoConnector(connector.clone()))?;
@@ -210,6 +216,10 @@ impl ReceiveReply {
         if !sign_in::use_assertion(&mut tx, &reply.issuer, &reply.assertion_id, reply.replay_until).await? {
             return Err(ReplyError::Replayed { assertion_id: reply.assertion_id });
         }
+        let test = attempt.as_ref().and_then(|attempt| attempt.test).map(|code| TestTicket {
+            code,
+            sealed_received: test_sign_in::keep(&self.ground, &code, &reply.received, None),
+        });
         let (browser, return_to) = match attempt {
             Some(attempt) => (Some(attempt.browser), LocalPath::parse_or_home(Some(&attempt.return_to))),
             // The provider's RelayState may name a page of ours, and nothing else.
@@ -222,6 +232,7 @@ impl ReceiveReply {
             sealed_id_token: None,
             return_to: return_to.to_string(),
             expires: now.checked_add(self.ticket_ttl).unwrap_or(jiff::Timestamp::MAX),
+            test,
         };
         sign_in::add_ticket(&mut tx, &ticket.hash(), &parked).await?;
         tx.commit().await.map_err(StoreError::from)?;

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use url::Url;
 
-use super::Ground;
+use super::{Ground, chain_of, test_sign_in};
 use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::CurrentCatalog;
 use super::receive_code::attempt_key;
@@ -12,7 +12,7 @@ use crate::saml::write::Signer;
 use crate::signin::{oidc, saml};
 use crate::store::StoreError;
 use crate::store::sign_in::Attempt;
-use crate::sys::{LocalPath, Token};
+use crate::sys::{LocalPath, Token, TokenHash};
 
 /// Sends people to identity providers.
 #[derive(Debug, Clone)]
@@ -51,16 +51,64 @@ pub enum StartError {
     NoConnector(ConnectorId),
     #[error(transparent)]
     Connector(#[from] ConnectorError),
+    #[error("the test is unknown, begun already or over")]
+    NoTest,
     #[error("the authentication request cannot be made")]
     Request(#[from] saml::StartError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
+impl StartError {
+    /// A stable short name.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoConnector(_) => "connector-unknown",
+            Self::Connector(error) => error.code(),
+            Self::NoTest => "no-test",
+            Self::Request(_) => "request-unwritable",
+            Self::Store(_) => "store",
+        }
+    }
+}
+
 impl StartSignIn {
     /// # Errors
     /// [`StartError`]. Nothing is recorded in the audit log: nobody is known yet, and anybody may ask.
     pub async fn run(&self, connector: &ConnectorId, wish: Wish<'_>) -> Result<Started, StartError> {
+        self.begin(connector, wish, None).await
+    }
+
+    /// Takes up a test: the same, except that what comes of it is a report and no session. Each is taken up once.
+    ///
+    /// # Errors
+    /// [`StartError`]; whoever waits for the report is told, unless there is no such test.
+    pub async fn run_test(
+        &self,
+        connector: &ConnectorId,
+        code: &Token,
+        browser: Option<Token>,
+    ) -> Result<Started, StartError> {
+        let code = code.hash();
+        if !self.ground.store.start_test(&code, connector, self.ground.clock.now()).await? {
+            return Err(StartError::NoTest);
+        }
+        let wish = Wish { return_to: &LocalPath::home(), browser, demand: None, login_hint: None };
+        let begun = self.begin(connector, wish, Some(code)).await;
+        if let Err(error) = &begun {
+            let detail = chain_of(error);
+            test_sign_in::refused_alone(&self.ground, Some(&code), connector, error.code(), &detail).await?;
+        }
+        begun
+    }
+
+    async fn begin(
+        &self,
+        connector: &ConnectorId,
+        wish: Wish<'_>,
+        test: Option<TokenHash>,
+    ) -> Result<Started, StartError> {
         let loaded = self.catalog.get().await?;
         let found = loaded.catalog.connector(connector).filter(|found| found.enabled);
         let found = found.ok_or_else(|| StartError::NoConnector(connector.clone()))?;
@@ -93,6 +141,7 @@ impl StartSignIn {
             demand,
             started: now,
             expires: now.checked_add(self.attempt_ttl).unwrap_or(jiff::Timestamp::MAX),
+            test,
         };
         self.ground.store.add_attempt(&handle.hash(), &attempt).await?;
         Ok(Started { location, browser })

@@ -41,6 +41,10 @@ impl Store {
                 now,
             ),
             (
+                "DELETE FROM test_sign_in WHERE code_hash IN (SELECT code_hash FROM test_sign_in WHERE expires_ms <= $1 LIMIT $2)",
+                now,
+            ),
+            (
                 "DELETE FROM used_assertion WHERE rowid IN (SELECT rowid FROM used_assertion WHERE until_ms <= $1 LIMIT $2)",
                 now,
             ),

@@ -23,6 +23,7 @@ pub mod preferences;
 pub mod sessions;
 pub mod sign_in;
 pub mod sign_out;
+pub mod test_sign_in;
 
 /// A write transaction. Everything a flow changes, audit event included, happens in one.
 pub type Tx = Transaction<'static, Sqlite>;
@@ -56,6 +57,7 @@ fn migrator() -> Migrator {
         (1, "base", include_str!("../../migrations/0001_base.sql")),
         (2, "catalog", include_str!("../../migrations/0002_catalog.sql")),
         (3, "sign-in", include_str!("../../migrations/0003_sign_in.sql")),
+        (4, "test sign-in", include_str!("../../migrations/0004_test_sign_in.sql")),
     ];
     Migrator::with_migrations(
         steps

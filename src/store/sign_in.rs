@@ -22,6 +22,8 @@ pub struct Attempt {
     pub demand: Option<Demand>,
     pub started: Timestamp,
     pub expires: Timestamp,
+    /// The test this is for; what comes of it is a report and no session.
+    pub test: Option<TokenHash>,
 }
 
 /// A reply was verified and waits for its browser.
@@ -35,6 +37,17 @@ pub struct Ticket {
     pub sealed_id_token: Option<Vec<u8>>,
     pub return_to: String,
     pub expires: Timestamp,
+    /// Where this is for a test: it opens no session.
+    pub test: Option<TestTicket>,
+}
+
+/// What a ticket of a test has besides.
+#[derive(Debug, Clone)]
+pub struct TestTicket {
+    /// The SHA-256 of the test's code.
+    pub code: TokenHash,
+    /// What arrived, sealed.
+    pub sealed_received: Vec<u8>,
 }
 
 pub(super) fn token_hash(table: &'static str, bytes: &[u8]) -> Result<TokenHash, StoreError> {
@@ -49,8 +62,8 @@ impl Store {
     pub async fn add_attempt(&self, handle: &TokenHash, attempt: &Attempt) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO sign_in_attempt
-             (handle_hash, connector, request_id, browser_hash, return_to, force_authn, started_ms, expires_ms, demand)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             (handle_hash, connector, request_id, browser_hash, return_to, force_authn, started_ms, expires_ms, demand, test_hash)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(handle.as_slice())
         .bind(attempt.connector.as_str())
@@ -61,6 +74,7 @@ impl Store {
         .bind(millis(attempt.started))
         .bind(millis(attempt.expires))
         .bind(attempt.demand.as_ref().map(to_json))
+        .bind(attempt.test.map(|hash| hash.to_vec()))
         .execute(self.writer())
         .await?;
         Ok(())
@@ -73,7 +87,7 @@ impl Store {
     pub async fn take_attempt(&self, handle: &TokenHash) -> Result<Option<Attempt>, StoreError> {
         let row = sqlx::query(
             "DELETE FROM sign_in_attempt WHERE handle_hash = $1
-             RETURNING connector, request_id, browser_hash, return_to, force_authn, started_ms, expires_ms, demand",
+             RETURNING connector, request_id, browser_hash, return_to, force_authn, started_ms, expires_ms, demand, test_hash",
         )
         .bind(handle.as_slice())
         .fetch_optional(self.writer())
@@ -89,6 +103,7 @@ impl Store {
                 started: timestamp(TABLE, row.try_get(5)?)?,
                 expires: timestamp(TABLE, row.try_get(6)?)?,
                 demand: row.try_get::<Option<&str>, _>(7)?.map(|text| parse_json(TABLE, text)).transpose()?,
+                test: row.try_get::<Option<&[u8]>, _>(8)?.map(|bytes| token_hash(TABLE, bytes)).transpose()?,
             })
         })
         .transpose()
@@ -100,7 +115,7 @@ impl Store {
     /// The database refuses, or the row makes no sense.
     pub async fn peek_ticket(&self, ticket: &TokenHash) -> Result<Option<Ticket>, StoreError> {
         let row = sqlx::query(
-            "SELECT connector, browser_hash, identity, return_to, expires_ms, sealed_id_token
+            "SELECT connector, browser_hash, identity, return_to, expires_ms, sealed_id_token, test_hash, sealed_received
              FROM sign_in_ticket WHERE ticket_hash = $1",
         )
         .bind(ticket.as_slice())
@@ -119,6 +134,16 @@ fn ticket_from(row: &sqlx::sqlite::SqliteRow) -> Result<Ticket, StoreError> {
         return_to: row.try_get(3)?,
         expires: timestamp(TABLE, row.try_get(4)?)?,
         sealed_id_token: row.try_get(5)?,
+        test: match row.try_get::<Option<&[u8]>, _>(6)? {
+            None => None,
+            Some(code) => {
+                let sealed_received: Option<Vec<u8>> = row.try_get(7)?;
+                Some(TestTicket {
+                    code: token_hash(TABLE, code)?,
+                    sealed_received: sealed_received.unwrap_or_default(),
+                })
+            }
+        },
     })
 }
 
@@ -149,8 +174,9 @@ pub async fn use_assertion(
 /// The database refuses.
 pub async fn add_ticket(tx: &mut Tx, ticket_hash: &TokenHash, ticket: &Ticket) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO sign_in_ticket (ticket_hash, connector, browser_hash, identity, return_to, expires_ms, sealed_id_token)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO sign_in_ticket (ticket_hash, connector, browser_hash, identity, return_to, expires_ms, sealed_id_token,
+          test_hash, sealed_received)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(ticket_hash.as_slice())
     .bind(ticket.connector.as_str())
@@ -159,6 +185,8 @@ pub async fn add_ticket(tx: &mut Tx, ticket_hash: &TokenHash, ticket: &Ticket) -
     .bind(&ticket.return_to)
     .bind(millis(ticket.expires))
     .bind(&ticket.sealed_id_token)
+    .bind(ticket.test.as_ref().map(|test| test.code.to_vec()))
+    .bind(ticket.test.as_ref().map(|test| test.sealed_received.as_slice()))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -171,7 +199,8 @@ pub async fn add_ticket(tx: &mut Tx, ticket_hash: &TokenHash, ticket: &Ticket) -
 pub async fn take_ticket(tx: &mut Tx, ticket: &TokenHash) -> Result<Option<Ticket>, StoreError> {
     let row = sqlx::query(
         "DELETE FROM sign_in_ticket WHERE ticket_hash = $1
-         RETURNING connector, browser_hash, identity, return_to, expires_ms, sealed_id_token",
+         RETURNING connector, browser_hash, identity, return_to, expires_ms, sealed_id_token,
+                   test_hash, sealed_received",
     )
     .bind(ticket.as_slice())
     .fetch_optional(&mut **tx)

@@ -57,6 +57,7 @@ async fn an_attempt_is_handed_out_once() {
         demand: None,
         started: now(),
         expires: now() + SECOND,
+        test: None,
     };
     store.add_attempt(&[1; 32], &attempt).await.unwrap();
     let (one, other) = tokio::join!(store.take_attempt(&[1; 32]), store.take_attempt(&[1; 32]));

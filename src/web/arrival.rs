@@ -21,7 +21,7 @@ pub(super) fn connector_id(path: &web::Path<String>) -> Result<ConnectorId, Prob
 }
 
 /// `GET /saml/{connector}/start` and `GET /oidc/{connector}/start`, with `return_to=` and perhaps `login_hint=`: off to
-/// the identity provider.
+/// the identity provider. With `test=` it is an operator's test, which ends in a report.
 ///
 /// # Errors
 /// Unknown connector, unusable metadata, too many requests.
@@ -39,8 +39,13 @@ pub async fn start(
     let loaded = catalog.get().await?;
     let found = loaded.catalog.connector(&connector);
     found.filter(|found| here(&request, found)).ok_or_else(|| Problem::new(Kind::ConnectorUnknown))?;
-    let return_to = LocalPath::parse_or_home(fields.get("return_to"));
     let browser = cookies.browser_token(&request);
+    if let Some(code) = fields.get("test") {
+        // What is no test any more must not turn into a sign-in that nobody meant.
+        let code = Token::parse(code).ok_or(StartError::NoTest)?;
+        return depart(&cookies, &flow.run_test(&connector, &code, browser).await?);
+    }
+    let return_to = LocalPath::parse_or_home(fields.get("return_to"));
     let wish = Wish { return_to: &return_to, browser, demand: None, login_hint: fields.filled("login_hint") };
     let started = flow.run(&connector, wish).await?;
     depart(&cookies, &started)
@@ -75,6 +80,7 @@ pub async fn finish(
     let old = cookies.session_token(&request);
     match flow.arrive(&connector, &ticket, browser.as_ref(), old.as_ref(), &caller(&request)).await? {
         Outcome::SignedIn(finished) => welcome(&cookies, &connector, &finished),
+        Outcome::Tested => Ok(page(&views::Tested { shell: views::Shell::default(), connector: connector.to_string() })),
         Outcome::AskFirst(identity) => {
             let asked = browser.unwrap_or_else(|| Token::generate(&*ground.rng));
             let name = catalog.get().await?.catalog.connector(&connector).map(|found| found.name.clone());
@@ -121,6 +127,7 @@ impl From<StartError> for Problem {
         match error {
             StartError::NoConnector(_) => Self::new(Kind::ConnectorUnknown).caused_by(error),
             StartError::Connector(error) => error.into(),
+            StartError::NoTest => Self::new(Kind::SignInExpired).caused_by(error),
             StartError::Request(_) => Self::new(Kind::Internal).caused_by(error),
             StartError::Store(error) => error.into(),
         }

@@ -10,7 +10,7 @@ use super::session::{Cookies, csrf_matches};
 use super::{To, caller, see_other};
 use crate::flows::connectors::Connectors;
 use crate::flows::current::CurrentCatalog;
-use crate::flows::finish_sign_in::FinishSignIn;
+use crate::flows::finish_sign_in::{FinishSignIn, Outcome};
 use crate::flows::receive_reply::{ReceiveReply, ReplyError};
 use crate::signin::saml::Public;
 use crate::sys::Token;
@@ -86,8 +86,11 @@ pub async fn confirm(
     }
     let ticket = Token::parse(form.0.need("ticket")?).ok_or_else(no_ticket)?;
     let old = cookies.session_token(&request);
-    let finished = flow.confirm(&connector, &ticket, old.as_ref(), &caller(&request)).await?;
-    welcome(&cookies, &connector, &finished)
+    match flow.confirm(&connector, &ticket, old.as_ref(), &caller(&request)).await? {
+        Outcome::SignedIn(finished) => welcome(&cookies, &connector, &finished),
+        // Tests begin here and are never confirmed.
+        Outcome::AskFirst(_) | Outcome::Tested => Err(no_ticket()),
+    }
 }
 
 impl From<ReplyError> for Problem {

@@ -22,7 +22,7 @@ pub use picker::{AccountGroup, DurationStep, NoRoles, Picker, RoleRow, duration_
 pub use problem::ProblemPage;
 pub use sessions::{SessionRow, SessionsPage};
 pub use shell::{Link, Notice, Person, RoleTitle, Shell, Tone};
-pub use sign_in::{ConfirmSignIn, ConnectorChoice, EmailField, Onward, SignIn};
+pub use sign_in::{ConfirmSignIn, ConnectorChoice, EmailField, Onward, SignIn, Tested};
 pub use sign_out::{OnwardByForm, Reach, SIGNED_IN_AGAIN, SignedOut};
 pub use step_up::{ContinuePage, StepUpPage};
 pub use why::{Grant, Limit, Reason, Why};

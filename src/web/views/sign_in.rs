@@ -64,6 +64,15 @@ pub struct ConfirmSignIn {
     pub cancel_href: String,
 }
 
+/// After a test: nobody was signed in.
+#[derive(Debug, Clone, Template)]
+#[template(path = "signin/tested.html")]
+pub struct Tested {
+    pub shell: Shell,
+    /// The id of the connector.
+    pub connector: String,
+}
+
 impl SignIn {
     /// Whether an address was typed that leads nowhere.
     fn is_mistaken(&self) -> bool {
@@ -139,5 +148,12 @@ impl ConfirmSignIn {
             ticket: "dGlja2V0LXNhbXBsZQ".to_owned(),
             cancel_href: "/sign-in".to_owned(),
         }
+    }
+}
+
+impl Tested {
+    #[must_use]
+    pub fn sample() -> Self {
+        Self { shell: Shell::sample_anonymous(), connector: "okta".to_owned() }
     }
 }

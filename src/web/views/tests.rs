@@ -14,6 +14,7 @@ fn pages() -> Vec<(&'static str, String)> {
         .chain(rendered(vec![("onward", Onward::sample())]))
         .chain(rendered(vec![("confirm", ConfirmSignIn::sample())]))
         .chain(rendered(SignedOut::samples()))
+        .chain(rendered(vec![("tested", Tested::sample())]))
         .chain(rendered(SessionsPage::samples()))
         .chain(rendered(vec![("onward-by-form", OnwardByForm::sample())]))
         .chain(rendered(Picker::samples()))
