@@ -236,8 +236,8 @@ impl App {
         // Made side by side the first time: each takes a moment.
         let (aws_key, sp_key, client_key) = tokio::try_join!(
             own_key(&ground, &base.sealing, "aws-signing", size, public_url),
-            own_key(&ground, &base.sealing, "saml-service-provider", size, public_url),
-            own_key(&ground, &base.sealing, "oidc-client", size, public_url),
+            own_key(&ground, &base.sealing, keys::SAML_SERVICE_PROVIDER, size, public_url),
+            own_key(&ground, &base.sealing, keys::OIDC_CLIENT, size, public_url),
         )?;
         let own_keys = OwnKeys { saml: Arc::new(sp_key), oidc: Arc::new(client_key) };
         let http = crate::sys::http::client(config.aws.connect_timeout)?;

@@ -15,6 +15,7 @@ pub mod audit;
 pub mod catalog;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod sandbox;
 pub mod serve;
 pub mod sessions;
@@ -47,6 +48,11 @@ enum Command {
     Catalog(StoreCommand<catalog::CatalogArgs>),
     /// Explain who may use which role, and why or why not
     Access(StoreCommand<access::AccessArgs>),
+    /// Test connectors from this side: what their providers publish, keys, clocks, and the addresses to enter there
+    ///
+    /// Nothing is changed. Exits with 0 when nothing stops sign-ins, warnings or not; with 1 when something does; with 2
+    /// when that cannot be said, such as about a connector that is not in the catalog or a test sign-in nobody finished.
+    Doctor(StoreCommand<doctor::DoctorArgs>),
     /// See who is signed in, and end their sessions
     Sessions(StoreCommand<sessions::SessionsArgs>),
 }
@@ -100,6 +106,18 @@ async fn run(cli: Cli) -> ExitCode {
             }
             return with_base(&config, Missing::Refuse, async |base| {
                 access::run(&command, &base.store, SystemClock.now()).await
+            })
+            .await;
+        }
+        Command::Doctor(StoreCommand { config, command }) => {
+            let settings = match config.load() {
+                Ok(settings) => settings,
+                Err(errors) => return fail(&errors),
+            };
+            return with_base(&config, Missing::Refuse, async |base| {
+                let (clock, rng) = real();
+                let public_url = settings.public_url.as_url();
+                doctor::run(&command, &base.ground(clock, rng), public_url, settings.aws.connect_timeout).await
             })
             .await;
         }

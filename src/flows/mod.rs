@@ -11,6 +11,7 @@ use crate::sys::{Clock, Rng};
 
 pub mod connectors;
 pub mod current;
+pub mod doctor;
 pub mod favourite;
 pub mod finish_sign_in;
 pub mod issue;
@@ -22,8 +23,8 @@ pub mod sessions;
 pub mod sign_out;
 pub mod start_sign_in;
 pub mod step_up;
-pub mod test_sign_in;
 mod tasks;
+pub mod test_sign_in;
 
 pub use tasks::Tasks;
 

@@ -24,8 +24,8 @@ use crate::signin::oidc::{
 };
 use crate::store::StoreError;
 use crate::store::sign_in::{self, TestTicket, Ticket};
-use crate::sys::{Token, TokenHash};
 use crate::sys::http::{Answer, FetchError, Outbound};
+use crate::sys::{Token, TokenHash};
 
 /// Exchanges codes.
 #[derive(Debug, Clone)]

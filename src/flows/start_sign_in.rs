@@ -3,10 +3,10 @@
 use jiff::SignedDuration;
 use url::Url;
 
-use super::{Ground, chain_of, test_sign_in};
 use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::CurrentCatalog;
 use super::receive_code::attempt_key;
+use super::{Ground, chain_of, test_sign_in};
 use crate::identity::{ConnectorId, Demand};
 use crate::saml::write::Signer;
 use crate::signin::{oidc, saml};

@@ -8,6 +8,11 @@ use super::{StoreError, Tx, millis};
 use crate::sys::Rng;
 use crate::sys::seal::SealingKey;
 
+/// The purpose of the key that signs SAML requests and opens what is encrypted for us.
+pub const SAML_SERVICE_PROVIDER: &str = "saml-service-provider";
+/// The purpose of the key that signs client assertions.
+pub const OIDC_CLIENT: &str = "oidc-client";
+
 /// A key pair as it is kept: PKCS#8 and X.509, both DER.
 pub struct StoredKey {
     pub private: Zeroizing<Vec<u8>>,

@@ -14,8 +14,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
@@ -106,6 +107,8 @@ fn document(url: &Url, answer: Answer) -> Result<Vec<u8>, FetchError> {
 pub struct Answer {
     pub status: u16,
     pub content_type: Option<String>,
+    /// The server's clock when it answered, to the second.
+    pub date: Option<Timestamp>,
     pub body: Vec<u8>,
 }
 
@@ -140,6 +143,7 @@ async fn send(
     }
     let content_type = response.headers().get(CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let date = response.headers().get(DATE).and_then(|value| value.to_str().ok()).and_then(http_date);
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > limit {
@@ -147,7 +151,12 @@ async fn send(
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, content_type, body })
+    Ok(Answer { status, content_type, date, body })
+}
+
+/// Spec: RFC 9110, section 5.6.7; only the form that servers have to write.
+fn http_date(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 /// How far a call may reach.
@@ -198,13 +207,29 @@ impl Outbound {
         fetch(&self.plain, url, limit, timeout).await
     }
 
+    /// As [`fetch`](Self::fetch), for whoever wants to know more than the document; any status is an answer.
+    ///
+    /// # Errors
+    /// [`FetchError`]
+    pub async fn ask_plainly(&self, url: &Url, limit: usize, timeout: Duration) -> Result<Answer, FetchError> {
+        send(self.plain.get(url.clone()), url, limit, timeout).await
+    }
+
+    /// As [`get`](Self::get), for whoever wants to know more than the document; any status is an answer.
+    ///
+    /// # Errors
+    /// [`FetchError`]
+    pub async fn ask(&self, reach: Reach, url: &Url, limit: usize, timeout: Duration) -> Result<Answer, FetchError> {
+        let request = self.client(reach, url)?.get(url.clone()).header(ACCEPT, "application/json");
+        send(request, url, limit, timeout).await
+    }
+
     /// Gets a document.
     ///
     /// # Errors
     /// [`FetchError`], also for a status other than 200.
     pub async fn get(&self, reach: Reach, url: &Url, limit: usize, timeout: Duration) -> Result<Vec<u8>, FetchError> {
-        let request = self.client(reach, url)?.get(url.clone()).header(ACCEPT, "application/json");
-        document(url, send(request, url, limit, timeout).await?)
+        document(url, self.ask(reach, url, limit, timeout).await?)
     }
 
     /// Gets something with a bearer token; any status is an answer.

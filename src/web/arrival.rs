@@ -80,7 +80,9 @@ pub async fn finish(
     let old = cookies.session_token(&request);
     match flow.arrive(&connector, &ticket, browser.as_ref(), old.as_ref(), &caller(&request)).await? {
         Outcome::SignedIn(finished) => welcome(&cookies, &connector, &finished),
-        Outcome::Tested => Ok(page(&views::Tested { shell: views::Shell::default(), connector: connector.to_string() })),
+        Outcome::Tested => {
+            Ok(page(&views::Tested { shell: views::Shell::default(), connector: connector.to_string() }))
+        }
         Outcome::AskFirst(identity) => {
             let asked = browser.unwrap_or_else(|| Token::generate(&*ground.rng));
             let name = catalog.get().await?.catalog.connector(&connector).map(|found| found.name.clone());

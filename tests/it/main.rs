@@ -13,6 +13,7 @@ mod config;
 mod crash;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod demo;
+mod doctor;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod hostile;
 mod hostile_http;

@@ -408,9 +408,14 @@ impl Connectors {
 
     /// An address of ours that belongs to a connector.
     fn address(&self, protocol: &'static str, connector: &Connector, what: &str) -> String {
-        let base = self.public_url.as_str().trim_end_matches('/');
-        format!("{base}/{protocol}/{}/{what}", connector.id)
+        own_address(&self.public_url, protocol, connector, what)
     }
+}
+
+/// An address of ours that belongs to a connector.
+pub(super) fn own_address(public_url: &Url, protocol: &'static str, connector: &Connector, what: &str) -> String {
+    let base = public_url.as_str().trim_end_matches('/');
+    format!("{base}/{protocol}/{}/{what}", connector.id)
 }
 
 fn other_protocol(connector: &Connector, protocol: &'static str) -> ConnectorError {

@@ -12,8 +12,9 @@ use crate::saml::metadata::{IdpMetadata, SpMetadata};
 use crate::signin::saml::Settings;
 
 /// The largest metadata document that is read: federations publish large ones.
-const LARGEST: usize = 10 * 1024 * 1024;
-const SLOWEST: Duration = Duration::from_secs(10);
+pub const LARGEST: usize = 10 * 1024 * 1024;
+/// How long fetching it may take.
+pub const SLOWEST: Duration = Duration::from_secs(10);
 
 /// A SAML connector with everything it needs.
 #[derive(Debug)]

@@ -47,7 +47,8 @@ fn one(name: &str, value: &str) -> String {
 /// The text without what moves a terminal's cursor, or the eye: control characters and changes of direction.
 #[must_use]
 pub fn plain(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let turns =
+        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     text.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
 }
 
@@ -96,9 +97,9 @@ fn looks_random(value: &str) -> bool {
         return false;
     }
     let bytes = value.as_bytes();
-    let changes = bytes.windows(2).filter(|two| {
-        two.iter().all(u8::is_ascii_alphanumeric) && two[0].is_ascii_digit() != two[1].is_ascii_digit()
-    });
+    let changes = bytes
+        .windows(2)
+        .filter(|two| two.iter().all(u8::is_ascii_alphanumeric) && two[0].is_ascii_digit() != two[1].is_ascii_digit());
     changes.count() >= CHANGES
 }
 

@@ -359,13 +359,15 @@ fn missing(connector: &Connector, identity: &VerifiedIdentity, kept: &Kept) -> V
     };
     let arrived = |name: &str| kept.received.iter().any(|one| one.name == name);
     let mut missing = Vec::new();
-    let mut absent = |ours: &str, theirs: Option<&String>| match theirs {
+    let mut absent = |ours: &str, theirs: Option<&String>| {
+        match theirs {
         Some(theirs) if ours == "email" && arrived(theirs) => missing.push(format!(
             "email: `{theirs}` arrived, and the provider does not say that it has verified it (`email_verified`): it is \
              not taken; set trust_email = true if nobody can choose their own address there"
         )),
         Some(theirs) => missing.push(format!("{ours}: `{theirs}` did not arrive")),
         None => missing.push(format!("{ours}: the connector maps nothing to it")),
+    }
     };
     if identity.email.is_none() {
         absent("email", email.as_ref());

@@ -30,6 +30,10 @@ pub struct ProviderMetadata {
     pub code_challenge_methods: Vec<String>,
     /// The algorithms it may sign ID tokens with, as it lists them.
     pub signing_algorithms: Vec<String>,
+    /// The scopes it knows, as it lists them; it may know others.
+    pub scopes: Option<Vec<String>>,
+    /// The contexts it can recognise people in, as it lists them.
+    pub acr_values: Option<Vec<String>>,
 }
 
 /// Why a discovery document cannot be used.
@@ -120,6 +124,9 @@ impl ProviderMetadata {
             backchannel_logout: read.flag("backchannel_logout_supported")?,
             code_challenge_methods: read.list("code_challenge_methods_supported")?.unwrap_or_default(),
             signing_algorithms: read.list("id_token_signing_alg_values_supported")?.unwrap_or_default(),
+            // Nothing depends on these two, so nothing is refused for their sake.
+            scopes: read.list("scopes_supported").unwrap_or_default(),
+            acr_values: read.list("acr_values_supported").unwrap_or_default(),
         })
     }
 

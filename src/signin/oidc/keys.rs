@@ -75,7 +75,8 @@ impl Key {
     }
 
     /// Whether this key can have made a signature with this algorithm: type, curve, and what the provider says.
-    pub(super) fn fits(&self, algorithm: JwsAlgorithm) -> bool {
+    #[must_use]
+    pub fn fits(&self, algorithm: JwsAlgorithm) -> bool {
         use JwsAlgorithm as A;
         let kind = match algorithm {
             A::Rs256 | A::Rs384 | A::Rs512 | A::Ps256 | A::Ps384 | A::Ps512 => matches!(self.kind, KeyKind::Rsa { .. }),
