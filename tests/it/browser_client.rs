@@ -253,7 +253,7 @@ impl Page {
     pub fn leads_on(&self) -> Option<String> {
         let found = Regex::new(r#"<meta http-equiv="refresh" content="0; url=([^"]+)">"#).unwrap();
         let found = found.captures(&self.body)?;
-        assert!(self.body.contains(&format!("<a class=\"b primary\" href=\"{}\"", &found[1])), "{}", self.body);
+        assert!(self.body.contains(&format!(" href=\"{}\"", &found[1])), "{}", self.body);
         Some(text_of(&found[1]))
     }
 

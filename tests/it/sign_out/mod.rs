@@ -3,6 +3,7 @@
 mod forged;
 mod openid;
 mod peer;
+mod sandbox;
 
 use rolegate::web::problem::Kind;
 
