@@ -36,6 +36,36 @@ class AnotherSite(Story):
                 page.get_by_role("button", name="Continue").click()
                 expect(page.get_by_role("heading", name="Your roles")).to_be_visible()
 
+    def test_a_person_signs_out_at_another_site_by_a_link_or_a_form_and_comes_back(self):
+        for connector in ("corp", "forms"):
+            for scripts in (True, False):
+                with self.subTest(connector=connector, scripts=scripts), self.visitor(scripts=scripts) as page:
+                    page.goto(f"/saml/{connector}/start")
+                    self.sign_in_at_simplesamlphp(page, scripts)
+                    page.get_by_role("button", name="Sign out").click()
+                    if connector == "forms" and not scripts:
+                        page.get_by_role("button", name="Go on to Corp").click()
+                    expect(page).to_have_url(f"{BROKER}/signed-out?connector={connector}&reach=everywhere")
+                    expect(page.get_by_role("heading", level=1)).to_have_text("You are signed out")
+                    page.goto(f"/saml/{connector}/start")
+                    expect(page.locator("[name=password]")).to_be_visible()
+
+    def test_a_person_signs_out_at_another_site_and_is_signed_out_here(self):
+        for logout in ("traditional", "iframe"):
+            with self.subTest(logout=logout), self.visitor() as page:
+                peer = os.environ["IDP_START_URL"].split("/saml2")[0]
+                page.request.post(peer.replace("/simplesaml", "/__peer/settings"), data={"logout": logout})
+                page.goto("/")
+                page.locator(".ways a").first.click()
+                self.sign_in_at_simplesamlphp(page, True)
+                expect(page.get_by_role("heading", name="Your roles")).to_be_visible()
+                page.goto(f"{peer}/saml2/idp/initSLO.php?RelayState={peer}/logout.php")
+                if logout == "iframe":
+                    # It loads us in a frame, and is content once our answer has arrived in there.
+                    page.get_by_role("button", name="Yes, all services").click()
+                expect(page).to_have_url(f"{peer}/logout.php")
+                self.assertEqual(401, page.request.get(f"{BROKER}/api/v1/me").status)
+
     def test_the_answer_to_one_browsers_sign_in_does_not_sign_another_browser_in(self):
         with self.visitor() as attacker, self.visitor(allowed_errors=["status of 4"]) as victim:
             held = []

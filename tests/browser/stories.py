@@ -99,15 +99,30 @@ class SigningIn(Story):
             expect(page.get_by_role("heading", level=1)).to_be_visible()
             expect(page.get_by_role("link", name=re.compile("sign.in", re.I)).first).to_be_visible()
 
-    def test_signing_out_ends_the_session_and_going_back_shows_nothing(self):
-        with self.visitor() as page:
-            self.sign_in(page, "Asha Raman")
-            page.get_by_role("button", name="Sign out").click()
-            expect(page.get_by_role("heading", level=1)).to_contain_text("signed out")
-            page.go_back()
-            expect(page.get_by_role("heading", name="Your roles")).to_have_count(0)
-            page.goto("/")
-            expect(page).to_have_url(re.compile("/sign-in"))
+    def test_signing_out_ends_the_sessions_here_and_there_and_going_back_shows_nothing(self):
+        for scripts in (True, False):
+            with self.subTest(scripts=scripts), self.visitor(scripts=scripts) as page:
+                self.sign_in(page, "Asha Raman", scripts=scripts)
+                page.get_by_role("button", name="Sign out").click()
+                expect(page).to_have_url(re.compile("/signed-out\\?connector=.*&reach=everywhere"))
+                expect(page.get_by_role("heading", level=1)).to_have_text("You are signed out")
+                page.go_back()
+                expect(page.get_by_role("heading", name="Your roles")).to_have_count(0)
+                page.goto("/")
+                expect(page).to_have_url(re.compile("/sign-in"))
+                page.goto(f"{SANDBOX}/idp")
+                expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
+
+    def test_signing_out_at_the_identity_provider_ends_the_session_here(self):
+        for scripts in (True, False):
+            with self.subTest(scripts=scripts), self.visitor(scripts=scripts) as page:
+                self.sign_in(page, "Asha Raman", scripts=scripts)
+                page.goto(f"{SANDBOX}/idp")
+                page.get_by_role("button", name="Sign out").click()
+                expect(page.get_by_role("heading", level=1)).to_have_text("You are signed out")
+                self.assertIn(SANDBOX, page.url)
+                page.goto("/")
+                expect(page).to_have_url(re.compile("/sign-in"))
 
     def test_the_session_cookie_is_beyond_scripts_and_other_sites(self):
         with self.visitor() as page:

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use crate::broker::Broker;
 use crate::demo::Demo;
 use crate::peers::SimpleSaml;
-use crate::sign_in::catalog;
+use crate::sign_in::{PLAIN, catalog_of, connector, connector_at};
+use crate::sign_out::without_logout;
 use crate::tools::{chromium, python_tool, repository};
 
 /// Runs every story of a file and shows what was said about those that do not hold.
@@ -36,8 +37,14 @@ async fn people_sign_in_and_use_their_roles_in_the_demo() {
 #[tokio::test(flavor = "multi_thread")]
 async fn people_sign_in_at_an_identity_provider_on_another_site() {
     let broker = Broker::wishes().start().await;
-    let peer = SimpleSaml::start_with("localhost", &["--sp-metadata", &broker.at("/saml/corp/metadata")]);
-    broker.apply(&catalog(&peer, "idp_initiated = true")).await;
+    let ours = ["corp", "forms"].map(|id| broker.at(&format!("/saml/{id}/metadata")));
+    let peer = SimpleSaml::start_with("localhost", &["--sp-metadata", &ours[0], "--sp-metadata", &ours[1]]);
+    // The same provider, as if it took logout messages by form only.
+    let file = broker.folder().join("forms.xml");
+    std::fs::write(&file, without_logout(&peer.metadata().await, &["HTTP-Redirect"])).unwrap();
+    let corp = connector(&peer, "corp", "idp_initiated = true", PLAIN);
+    let forms = connector_at("forms", &format!("metadata_file = {file:?}"), PLAIN);
+    broker.apply(&catalog_of(&(corp + &forms))).await;
     let start = peer.start_url(&broker.at("/saml/corp/metadata"), "");
     tell("foreign", &[("BROKER_URL", broker.at("").trim_end_matches('/')), ("IDP_START_URL", &start)]).await;
 }

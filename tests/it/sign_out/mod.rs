@@ -5,6 +5,7 @@ mod openid;
 mod peer;
 mod sandbox;
 
+use regex::Regex;
 use rolegate::web::problem::Kind;
 
 use crate::broker::Broker;
@@ -52,4 +53,14 @@ async fn ended_since(broker: &Broker, seq: i64) -> Vec<String> {
     let events = broker.events_after(seq).await;
     let ended = events.into_iter().filter(|(kind, _)| kind == "session.ended");
     ended.map(|(_, body)| body["cause"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Metadata without the places for logout by some bindings.
+pub fn without_logout(metadata: &str, bindings: &[&str]) -> String {
+    let bindings = bindings.join("|");
+    let places =
+        format!(r#"(?s)<(?:\w+:)?SingleLogoutService [^>]*Binding="[^"]*(?:{bindings})"[^>]*?(?:/>|></[^>]*>)"#);
+    let shorter = Regex::new(&places).unwrap().replace_all(metadata, "");
+    assert_ne!(shorter, metadata, "something is left out");
+    shorter.into_owned()
 }

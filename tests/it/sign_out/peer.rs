@@ -3,7 +3,7 @@
 use regex::Regex;
 use rolegate::catalog::NAME_ID;
 
-use super::{assert_ended_here, assert_reached, ended_since, press_sign_out, refused};
+use super::{assert_ended_here, assert_reached, ended_since, press_sign_out, refused, without_logout};
 use crate::broker::Broker;
 use crate::browser_client::{Browser, Page};
 use crate::peers::SimpleSaml;
@@ -16,16 +16,6 @@ const POST: &str = "HTTP-POST";
 struct Company {
     broker: Broker,
     peer: SimpleSaml,
-}
-
-/// Metadata without the places for logout by some bindings.
-fn without_logout(metadata: &str, bindings: &[&str]) -> String {
-    let bindings = bindings.join("|");
-    let places =
-        format!(r#"(?s)<(?:\w+:)?SingleLogoutService [^>]*Binding="[^"]*(?:{bindings})"[^>]*?(?:/>|></[^>]*>)"#);
-    let shorter = Regex::new(&places).unwrap().replace_all(metadata, "");
-    assert_ne!(shorter, metadata, "something is left out");
-    shorter.into_owned()
 }
 
 impl Company {
