@@ -133,30 +133,6 @@ pub async fn remove_all_through(tx: &mut Tx, connector: &ConnectorId) -> Result<
     rows.iter().map(ended_from).collect()
 }
 
-/// Ends the sessions that a provider's logout message names: by what it calls the person, by its own session, or by
-/// both. With neither it names nobody.
-///
-/// # Errors
-/// The database refuses.
-pub async fn remove_at_provider(
-    tx: &mut Tx,
-    connector: &ConnectorId,
-    subject: Option<&str>,
-    session: Option<&str>,
-) -> Result<Vec<Ended>, StoreError> {
-    let rows = sqlx::query(
-        "DELETE FROM session WHERE connector = $1 AND ($2 IS NOT NULL OR $3 IS NOT NULL)
-           AND ($2 IS NULL OR provider_subject = $2) AND ($3 IS NULL OR provider_session = $3)
-         RETURNING public_id, identity, sealed_id_token",
-    )
-    .bind(connector.as_str())
-    .bind(subject)
-    .bind(session)
-    .fetch_all(&mut **tx)
-    .await?;
-    rows.iter().map(ended_from).collect()
-}
-
 fn ended_from(row: &sqlx::sqlite::SqliteRow) -> Result<Ended, StoreError> {
     Ok(Ended {
         public_id: row.try_get::<Option<String>, _>(0)?.unwrap_or_default(),

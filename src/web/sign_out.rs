@@ -9,7 +9,7 @@ use super::fields::{Fields, FormError, read_form, read_reply};
 use super::limits::Limits;
 use super::problem::{Kind, Problem};
 use super::session::{Cookies, CsrfForm, SignedIn};
-use super::views::{Notice, Reach, SIGNED_IN_AGAIN, Shell, Tone};
+use super::views::{Reach, Shell};
 use super::{To, caller, page, see_other, views};
 use crate::flows::current::CurrentCatalog;
 use crate::flows::receive_logout::{ReceiveError, ReceiveLogout, Received};
@@ -65,17 +65,14 @@ pub async fn signed_out(
         Some(id) => name(&catalog, &id).await?,
         None => None,
     };
-    let mut shell = Shell::default();
     // Anybody can make this address, and somebody may have signed in since: what is claimed is what is so.
-    let live = match cookies.session_token(&request) {
+    let back_again = match cookies.session_token(&request) {
         Some(token) => sessions.find(token).await?.is_some(),
         None => false,
     };
-    if live {
-        shell.notices.push(Notice::new(Tone::Info, SIGNED_IN_AGAIN).with_link("/", "Go to your roles"));
-    }
     let reach = Reach::parse(fields.get("reach").unwrap_or(""));
-    Ok(page(&views::SignedOut { shell, reach, connector, sign_in_href: "/sign-in?choose=1".to_owned() }))
+    let (shell, sign_in_href) = (Shell::default(), "/sign-in?choose=1".to_owned());
+    Ok(page(&views::SignedOut { shell, reach, connector, back_again, sign_in_href }))
 }
 
 /// `GET /saml/{connector}/slo`: a logout message by redirect. Often cross-site or in a frame; nothing here trusts a

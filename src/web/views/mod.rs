@@ -23,7 +23,7 @@ pub use problem::ProblemPage;
 pub use sessions::{SessionRow, SessionsPage};
 pub use shell::{Link, Notice, Person, RoleTitle, Shell, Tone};
 pub use sign_in::{ConfirmSignIn, ConnectorChoice, EmailField, Onward, SignIn, Tested};
-pub use sign_out::{OnwardByForm, Reach, SIGNED_IN_AGAIN, SignedOut};
+pub use sign_out::{OnwardByForm, Reach, SignedOut};
 pub use step_up::{ContinuePage, StepUpPage};
 pub use why::{Grant, Limit, Reason, Why};
 

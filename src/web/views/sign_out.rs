@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::shell::{Notice, Shell, Tone};
+use super::shell::Shell;
 
 /// After signing out, here or anywhere.
 #[derive(Debug, Clone, Template)]
@@ -13,6 +13,8 @@ pub struct SignedOut {
     pub reach: Reach,
     /// The name of the connector; none where that is not known any more.
     pub connector: Option<String>,
+    /// Somebody has signed in again since: then nothing else is said.
+    pub back_again: bool,
     pub sign_in_href: String,
 }
 
@@ -97,19 +99,16 @@ impl SignedOut {
             shell: Shell::sample_anonymous(),
             reach,
             connector: Some("Okta".to_owned()),
+            back_again: false,
             sign_in_href: "/sign-in?choose=1".to_owned(),
         };
         let mut samples: Vec<_> = names.into_iter().zip(Reach::ALL.map(sample)).collect();
         let again = sample(Reach::Everywhere);
-        let notice = Notice::new(Tone::Info, SIGNED_IN_AGAIN).with_link("/", "Go to your roles");
-        samples.push(("signed-out-again", Self { shell: again.shell.clone().with_notice(notice), ..again.clone() }));
+        samples.push(("signed-out-again", Self { back_again: true, ..again.clone() }));
         samples.push(("signed-out-nobody", Self { connector: None, reach: Reach::Unknown, ..again }));
         samples
     }
 }
-
-/// On the page that says somebody has left, where they have come back meanwhile.
-pub const SIGNED_IN_AGAIN: &str = "Somebody has signed in again in this browser.";
 
 impl OnwardByForm {
     #[must_use]

@@ -185,7 +185,11 @@ async fn where_the_provider_cannot_be_asked_the_session_here_ends_and_the_page_s
     let nowhere = format!("metadata_url = \"http://127.0.0.1:{}/metadata\"", crate::tools::free_port());
     company.broker.apply(&catalog_of(&connector_at("corp", &nowhere, PLAIN))).await;
     let page = press_sign_out(&company.broker, &mut bob).await;
-    assert_reached(&page, "unreachable", "Corp could not be used just now, so it may still know you");
+    assert_reached(
+        &page,
+        "unreachable",
+        "Signing you out at Corp too is not possible just now, so it may still know you",
+    );
     assert!(!company.is_signed_in(&mut bob).await);
 
     // The connector may be gone altogether.
