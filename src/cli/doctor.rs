@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
 use crate::catalog::Connector;
@@ -42,6 +43,8 @@ pub enum DoctorError {
     Store(#[from] StoreError),
     #[error("the outbound HTTP client cannot be made")]
     Http(#[from] reqwest::Error),
+    #[error("interrupts cannot be listened for")]
+    Interrupts(#[source] io::Error),
     #[error("the output could not be written")]
     Output(#[from] io::Error),
 }
@@ -140,6 +143,8 @@ fn progress(words: &str) {
 /// Has somebody sign in through the running broker and waits for what comes of it; `None` when nothing came.
 async fn sign_in(ground: &Ground, public_url: &Url, connector: &Connector) -> Result<Option<TestReport>, DoctorError> {
     let tests = TestSignIn::new(ground.clone());
+    // Listened for before there is anything to withdraw.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(DoctorError::Interrupts)?;
     let code = tests.begin(&connector.id).await?;
     let base = public_url.as_str().trim_end_matches('/');
     let (protocol, id) = (connector.kind.protocol(), &connector.id);
@@ -152,7 +157,7 @@ async fn sign_in(ground: &Ground, public_url: &Url, connector: &Connector) -> Re
     }
     let waited = tokio::select! {
         waited = wait(&tests, &code) => waited,
-        _ = tokio::signal::ctrl_c() => {
+        _ = interrupt.recv() => {
             tests.withdraw(&code).await?;
             writeln!(io::stderr().lock(), "Withdrawn: the address no longer works.")?;
             return Ok(None);
