@@ -157,7 +157,7 @@ fn rules_that_nobody_from_here_can_meet_are_named() {
         grant = [{ account = "*", role = "ReadOnly" }]
         [[rule]]
         id = "elsewhere"
-        when = { groups = "a", connector = "entra-*" }
+        when = { groups = "a", connector = "entra-1" }
         grant = [{ account = "*", role = "ReadOnly" }]
         [[rule]]
         id = "by-name"
