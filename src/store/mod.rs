@@ -58,6 +58,7 @@ fn migrator() -> Migrator {
         (2, "catalog", include_str!("../../migrations/0002_catalog.sql")),
         (3, "sign-in", include_str!("../../migrations/0003_sign_in.sql")),
         (4, "test sign-in", include_str!("../../migrations/0004_test_sign_in.sql")),
+        (5, "older release", include_str!("../../migrations/0005_older_release.sql")),
     ];
     Migrator::with_migrations(
         steps

@@ -67,6 +67,37 @@ async fn an_attempt_is_handed_out_once() {
 const SECOND: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
 
 #[tokio::test]
+async fn a_session_that_the_release_before_begins_on_this_schema_can_be_listed_and_ended() {
+    let (_dir, store) = store().await;
+    let identity = serde_json::json!({
+        "subject": { "connector": "okta", "value": "00u1" },
+        "qualifiers": {}, "name": null, "email": null,
+        "groups": { "state": "complete", "values": [] },
+        "attributes": {},
+        "authentication": { "instant": now(), "context_class": null, "session_index": "_s", "session_not_on_or_after": null },
+    });
+    sqlx::query(
+        "INSERT INTO session
+         (id_hash, connector, subject, identity, created_ms, last_seen_ms, idle_ms, expires_ms, client_address, user_agent)
+         VALUES (x'01', 'okta', '00u1', $1, 0, 0, 1, 1, '', '')",
+    )
+    .bind(identity.to_string())
+    .execute(store.writer())
+    .await
+    .unwrap();
+    let person = "okta:00u1".parse().unwrap();
+    let listed = store.sessions_of(&person).await.unwrap();
+    assert_eq!((listed.len(), listed[0].public_id.len()), (1, 32));
+    let provider: (String, String) = sqlx::query_as("SELECT provider_subject, provider_session FROM session")
+        .fetch_one(store.reader())
+        .await
+        .unwrap();
+    assert_eq!(provider, ("00u1".to_owned(), "_s".to_owned()));
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(sessions::remove_all_of(&mut tx, &person, None).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn two_processes_on_one_database_accept_an_assertion_once() {
     let (dir, first) = store().await;
     let second = Store::open(&dir.path().join("test.db")).await.unwrap();
