@@ -6,7 +6,8 @@ use url::Url;
 use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::CurrentCatalog;
 use super::receive_code::attempt_key;
-use super::{Ground, chain_of, test_sign_in};
+use super::{Caller, Ground, chain_of, test_sign_in};
+use crate::audit::Kind;
 use crate::identity::{ConnectorId, Demand};
 use crate::saml::write::Signer;
 use crate::signin::{oidc, saml};
@@ -75,9 +76,23 @@ impl StartError {
 
 impl StartSignIn {
     /// # Errors
-    /// [`StartError`]. Nothing is recorded in the audit log: nobody is known yet, and anybody may ask.
-    pub async fn run(&self, connector: &ConnectorId, wish: Wish<'_>) -> Result<Started, StartError> {
-        self.begin(connector, wish, None).await
+    /// [`StartError`]. What a provider says about itself and is not believed is recorded: whoever asks for it again within
+    /// seconds is not, so that strangers cannot fill the audit log by asking.
+    pub async fn run(&self, connector: &ConnectorId, wish: Wish<'_>, caller: &Caller) -> Result<Started, StartError> {
+        let started = self.begin(connector, wish, None).await;
+        if let Err(StartError::Connector(error)) = &started
+            && error.is_about_the_provider()
+        {
+            let event = caller
+                .event(Kind::SignInRefused)
+                .with("connector", connector.as_str())
+                .with("cause", error.code())
+                .with("detail", chain_of(error));
+            let ground = self.ground.clone();
+            // Were the writing to panic, the refusal would stand all the same.
+            self.ground.tasks.uninterrupted(async move { ground.record(&event).await }).await.transpose()?;
+        }
+        started
     }
 
     /// Takes up a test: the same, except that what comes of it is a report and no session. Each is taken up once.

@@ -121,7 +121,7 @@ impl StepUp {
             demand: Some(demand),
             login_hint: identity.email.as_deref().filter(|_| hinted),
         };
-        Ok(Next::SignIn(self.start.run(connector, wish).await?))
+        Ok(Next::SignIn(self.start.run(connector, wish, caller).await?))
     }
 
     /// Gives a click back, once.

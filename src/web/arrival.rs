@@ -47,7 +47,7 @@ pub async fn start(
     }
     let return_to = LocalPath::parse_or_home(fields.get("return_to"));
     let wish = Wish { return_to: &return_to, browser, demand: None, login_hint: fields.filled("login_hint") };
-    let started = flow.run(&connector, wish).await?;
+    let started = flow.run(&connector, wish, &caller(&request)).await?;
     depart(&cookies, &started)
 }
 

@@ -127,5 +127,5 @@ pub async fn renew(
         demand: None,
         login_hint: identity.email.as_deref().filter(|_| hinted),
     };
-    depart(&cookies, &flow.run(connector, wish).await?)
+    depart(&cookies, &flow.run(connector, wish, &caller(&request)).await?)
 }

@@ -72,6 +72,21 @@ impl ConnectorError {
             Self::Store(_) => "store",
         }
     }
+
+    /// Whether the provider was asked, or its answer read, and that went wrong; not when it had been found out just before.
+    #[must_use]
+    pub const fn is_about_the_provider(&self) -> bool {
+        match self {
+            Self::Fetch { .. }
+            | Self::NotText { .. }
+            | Self::Metadata { .. }
+            | Self::Discovery { .. }
+            | Self::Keys { .. }
+            | Self::ClientAuth { .. }
+            | Self::Secret { .. } => true,
+            Self::TriedJustNow { .. } | Self::OtherProtocol { .. } | Self::Write(_) | Self::Store(_) => false,
+        }
+    }
 }
 
 /// How often documents are fetched when they do not say.
