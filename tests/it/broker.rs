@@ -12,6 +12,7 @@ use rolegate::config::{Config, Sources};
 use rolegate::store;
 use rolegate::sys::{Clock, ManualClock, SystemClock, SystemRng};
 use serde_json::Value;
+use sqlx::Connection as _;
 use url::Url;
 
 /// How a test wants its broker.
@@ -155,6 +156,14 @@ impl Broker {
 
     pub async fn head(&self) -> Head {
         self.app.ground.store.audit_head().await.unwrap()
+    }
+
+    /// How many rows a table has.
+    pub async fn rows(&self, table: &str) -> i64 {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.path.join("rolegate.db")).read_only(true);
+        let mut database = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+        let count = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}")));
+        count.fetch_one(&mut database).await.unwrap()
     }
 
     /// Everything that lies on disk, for looking for what must not.

@@ -17,6 +17,7 @@ mod doctor;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod hostile;
 mod hostile_http;
+mod hostile_oidc;
 mod issuance;
 mod map;
 mod matrix;
