@@ -2,9 +2,13 @@
 
 use std::process::{Command, Stdio};
 
+use serde_json::json;
+
 use crate::broker::Broker;
 use crate::demo::Demo;
+use crate::oidc;
 use crate::peers::SimpleSaml;
+use crate::peers::oidc::OidcPeer;
 use crate::sign_in::{PLAIN, catalog_of, connector, connector_at};
 use crate::sign_out::without_logout;
 use crate::tools::{chromium, python_tool, repository};
@@ -47,4 +51,21 @@ async fn people_sign_in_at_an_identity_provider_on_another_site() {
     broker.apply(&catalog_of(&(corp + &forms))).await;
     let start = peer.start_url(&broker.at("/saml/corp/metadata"), "");
     tell("foreign", &[("BROKER_URL", broker.at("").trim_end_matches('/')), ("IDP_START_URL", &start)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_sign_in_at_an_openid_provider_on_another_site() {
+    let (broker, peer) = (Broker::wishes().start().await, OidcPeer::start_with("localhost", &[]));
+    let mut connectors = String::new();
+    for (id, mode) in [("corp", "query"), ("posted", "form_post")] {
+        peer.client_of(&broker.base, id, id, json!({})).await;
+        let lines = format!(
+            "client_id = {id:?}\nclient_secret = {:?}\nscopes = [\"openid\", \"profile\", \"email\", \"groups\"]\n\
+             response_mode = {mode:?}",
+            oidc::SECRET
+        );
+        connectors.push_str(&oidc::connector(&peer, id, &lines, "groups = \"groups\""));
+    }
+    broker.apply(&catalog_of(&connectors)).await;
+    tell("openid", &[("BROKER_URL", broker.at("").trim_end_matches('/'))]).await;
 }

@@ -63,6 +63,18 @@ impl Browser {
         Self { client, cookies: BTreeMap::new(), page: None }
     }
 
+    /// One that trusts an authority of the test's own too.
+    pub fn trusting(authority: &std::path::Path) -> Self {
+        let certificate = reqwest::Certificate::from_pem(&std::fs::read(authority).unwrap()).unwrap();
+        let browser = Self::new();
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_certs_merge([certificate])
+            .build()
+            .unwrap();
+        Self { client, ..browser }
+    }
+
     /// Types an address: no site asks for it, so every cookie goes along.
     pub async fn get(&mut self, url: &str) -> Page {
         self.page = None;

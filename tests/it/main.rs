@@ -22,6 +22,7 @@ mod issuance;
 mod map;
 mod matrix;
 mod moto;
+mod oidc;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod peers;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]

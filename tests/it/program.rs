@@ -56,9 +56,20 @@ impl Place {
 
     /// Starts it and waits until it is ready.
     pub async fn start(&self) -> Program {
+        self.start_with(&[]).await
+    }
+
+    /// Starts it with these variables in its environment.
+    pub async fn start_with(&self, variables: &[(&str, &Path)]) -> Program {
         let log = self.data.join("log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
-        let child = self.command().stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        let child = self
+            .command()
+            .envs(variables.iter().copied())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
         let mut program = Program { child, log };
         let client = rolegate::sys::http::client(PATIENCE).unwrap();
         let deadline = Instant::now() + PATIENCE;
