@@ -32,6 +32,7 @@ mod roles;
 mod sandbox;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod sandboxed;
+mod scale;
 mod serve;
 mod sessions;
 mod sign_in;
