@@ -216,7 +216,9 @@ impl ReceiveCode {
         let tokens = self.exchange(&provider, &request).await?;
         let mut provider = provider;
         if tokens.wants_newer_keys(&provider.settings)
-            && let Some(Provider::Oidc(fresh)) = self.connectors.refresh_for_unknown_key(found, loaded.revision).await
+            && let known = Provider::Oidc(Arc::clone(&provider))
+            && let Some(Provider::Oidc(fresh)) =
+                self.connectors.refresh_for_unknown_key(found, loaded.revision, &known).await
         {
             // Perhaps the provider rolled its key over: its JWK set was asked for again, at most once a minute.
             provider = fresh;

@@ -234,7 +234,9 @@ impl ReceiveLogout {
         let evidence = Arc::new(evidence);
         let judged = self.judge_once(Arc::clone(&provider), Arc::clone(&evidence), judge.clone()).await?;
         if judged.as_ref().is_err_and(LogoutError::may_be_a_new_key)
-            && let Some(Provider::Saml(fresh)) = self.connectors.refresh_for_unknown_key(connector, revision).await
+            && let known = Provider::Saml(Arc::clone(&provider))
+            && let Some(Provider::Saml(fresh)) =
+                self.connectors.refresh_for_unknown_key(connector, revision, &known).await
         {
             let judged = self.judge_once(Arc::clone(&fresh), evidence, judge).await?;
             return Ok((fresh, judged?));

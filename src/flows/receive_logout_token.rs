@@ -103,9 +103,11 @@ impl ReceiveLogoutToken {
         let found = found.ok_or_else(|| TokenError::NoConnector(connector.clone()))?;
         let provider = self.connectors.oidc(found, loaded.revision).await?;
         let token = Arc::new(token);
+        let known = Provider::Oidc(Arc::clone(&provider));
         let mut judged = self.judge(provider, Arc::clone(&token)).await?;
         if judged.as_ref().is_err_and(LogoutTokenError::is_unknown_key)
-            && let Some(Provider::Oidc(fresh)) = self.connectors.refresh_for_unknown_key(found, loaded.revision).await
+            && let Some(Provider::Oidc(fresh)) =
+                self.connectors.refresh_for_unknown_key(found, loaded.revision, &known).await
         {
             judged = self.judge(fresh, token).await?;
         }

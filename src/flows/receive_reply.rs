@@ -170,10 +170,12 @@ impl ReceiveReply {
             force_authn: attempt.force_authn,
             demand: attempt.demand.clone(),
         });
+        let known = Provider::Saml(Arc::clone(&provider));
         let mut judged = self.judge(provider, Arc::clone(&reply), pending.clone()).await?;
         if matches!(judged, Err(SamlError::Signature(_))) {
             // Perhaps the provider rolled its key over: look at its metadata again, at most once a minute.
-            if let Some(Provider::Saml(fresh)) = self.connectors.refresh_for_unknown_key(found, loaded.revision).await {
+            let fresh = self.connectors.refresh_for_unknown_key(found, loaded.revision, &known).await;
+            if let Some(Provider::Saml(fresh)) = fresh {
                 judged = self.judge(fresh, reply, pending).await?;
             }
         }

@@ -103,6 +103,22 @@ pub enum Provider {
     Oidc(Arc<OidcProvider>),
 }
 
+impl Provider {
+    /// Whether both know the same keys of the identity provider.
+    fn has_the_keys_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Saml(one), Self::Saml(other)) => {
+                let prints = |provider: &SamlProvider| -> Vec<String> {
+                    provider.settings.idp.certificates.iter().map(SigningCertificate::fingerprint).collect()
+                };
+                prints(one) == prints(other)
+            }
+            (Self::Oidc(one), Self::Oidc(other)) => one.settings.keys == other.settings.keys,
+            (Self::Saml(_), Self::Oidc(_)) | (Self::Oidc(_), Self::Saml(_)) => false,
+        }
+    }
+}
+
 /// What the provider says about itself, read and found usable.
 #[derive(Debug)]
 enum Document {
@@ -397,20 +413,34 @@ impl Connectors {
         Ok(())
     }
 
-    /// A reply was signed with a key that is not known. Perhaps the provider changed its keys: asks, at most once a
-    /// minute, and returns the connector when there is something new.
-    pub async fn refresh_for_unknown_key(&self, connector: &Connector, revision: i64) -> Option<Provider> {
+    /// A reply was signed with a key that `judged_with` does not know. Perhaps the provider changed its keys: asks, at
+    /// most once a minute, and returns the connector when there is something new.
+    ///
+    /// When keys change, many arrive at once: whoever comes while the provider is being asked waits for that answer, and
+    /// whoever was judged with what had been known before gets what is known now.
+    pub async fn refresh_for_unknown_key(
+        &self,
+        connector: &Connector,
+        revision: i64,
+        judged_with: &Provider,
+    ) -> Option<Provider> {
         let Source::Url(url) = Source::of(connector) else { return None };
+        let asking = self.asking(&connector.id);
+        let _turn = asking.lock().await;
         let now = self.ground.clock.now();
-        let ask = self.with_kept(&connector.id, |kept| {
-            let ask = kept.asked_for_key.is_none_or(|asked| now.duration_since(asked) >= NOT_BEFORE);
+        let (newer, ask) = self.with_kept(&connector.id, |kept| {
+            let ready = kept.ready.as_ref().filter(|ready| ready.revision == revision);
+            let newer = ready.map(|ready| &ready.provider).filter(|provider| !provider.has_the_keys_of(judged_with));
+            let newer = newer.cloned();
+            let again = kept.asked_for_key.is_none_or(|asked| now.duration_since(asked) >= NOT_BEFORE);
+            let ask = newer.is_none() && again;
             if ask {
                 kept.asked_for_key = Some(now);
             }
-            ask
+            (newer, ask)
         });
         if !ask {
-            return None;
+            return newer;
         }
         match self.fetch_and_save(connector, &url).await {
             Ok(copy) => self.prepare(connector, &copy.document, revision, Some(copy.fetched)).ok(),

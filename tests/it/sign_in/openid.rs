@@ -110,6 +110,32 @@ async fn an_answer_counts_once_in_its_own_browser_and_for_its_own_connector() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn everybody_who_comes_while_the_provider_changes_its_keys_is_let_in() {
+    let company = Company::with("").await;
+    company.answer(&mut Browser::new()).await;
+    let mut waiting = Vec::new();
+    for _ in 0..6 {
+        let mut browser = Browser::new();
+        let form = browser.get(&company.broker.at("/oidc/corp/start")).await;
+        waiting.push((browser, form));
+    }
+    for step in ["add", "promote", "drop"] {
+        company.peer.keys(step).await;
+    }
+    // All at once: one of them makes us ask for the new key, and that is enough for the others.
+    let company = &company;
+    futures_util::future::join_all(waiting.into_iter().map(async |(mut browser, form)| {
+        let back = company.peer.sign_in(&mut browser, form, "alice").await;
+        assert_eq!((back.status, back.url.path()), (200, "/"), "{}", back.body);
+        assert!(is_signed_in(&company.broker, &mut browser).await);
+    }))
+    .await;
+    let events = company.broker.events().await;
+    let fetched = events.iter().filter(|(kind, _)| kind == "metadata.refreshed").count();
+    assert_eq!(fetched, 2, "the first time, and once for the new key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_provider_refuses_is_told_plainly() {
     let company = Company::with("").await;
     let mut alice = Browser::new();
