@@ -1,5 +1,7 @@
 //! What the browser brings back from the OpenID provider.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use secrecy::SecretString;
@@ -45,17 +47,15 @@ impl Callback {
         if parameters.len() > MAX_BYTES {
             return Err(OidcError::CallbackTooLarge { size: parameters.len(), limit: MAX_BYTES });
         }
-        let mut seen: Vec<(String, String)> = Vec::new();
+        // A stranger can send thousands of them: looking each one up among all before it would take long.
+        let mut seen: BTreeMap<Cow<'_, str>, String> = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(parameters.as_bytes()) {
-            if seen.iter().any(|(earlier, _)| *earlier == name) {
-                return Err(OidcError::CallbackRepeated(excerpt(&name)));
+            if let Some((name, _)) = seen.get_key_value(name.as_ref()) {
+                return Err(OidcError::CallbackRepeated(excerpt(name)));
             }
-            seen.push((name.into_owned(), value.into_owned()));
+            seen.insert(name, value.into_owned());
         }
-        let mut take = |name: &str| {
-            let at = seen.iter().position(|(known, _)| known == name)?;
-            Some(seen.swap_remove(at).1)
-        };
+        let mut take = |name: &str| seen.remove(name);
         let state = take("state").as_deref().and_then(Token::parse).ok_or(OidcError::State)?;
         for other in ["id_token", "access_token", "response"] {
             if take(other).is_some() {
