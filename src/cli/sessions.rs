@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::flows::Ground;
 use crate::flows::sessions::{Sessions, Whose};
-use crate::identity::{ConnectorId, PersonId};
+use crate::identity::{ConnectorId, PersonId, VerifiedIdentity};
 use crate::store::StoreError;
 use crate::store::sessions::StoredSession;
 use crate::web::words;
@@ -82,9 +82,7 @@ pub async fn run(args: &SessionsArgs, ground: &Ground) -> Result<ExitCode, Sessi
             let person = person.as_deref().map(|text| who(text, &live)).transpose()?;
             let shown: Vec<&StoredSession> = live
                 .iter()
-                .filter(|session| {
-                    person.as_ref().is_none_or(|person| person.as_ref() == Some(&session.identity.person()))
-                })
+                .filter(|session| person.as_ref().is_none_or(|person| person.contains(&session.identity.person())))
                 .filter(|session| {
                     connector.as_ref().is_none_or(|connector| session.identity.subject.connector == *connector)
                 })
@@ -101,10 +99,13 @@ pub async fn run(args: &SessionsArgs, ground: &Ground) -> Result<ExitCode, Sessi
         }
         SessionsCommand::End { person, connector, .. } => {
             let ended = match (person, connector) {
-                (Some(text), _) => match who(text, &live)? {
-                    Some(person) => sessions.end_by_admin(Whose::Person(&person), &by()).await?,
-                    None => Vec::new(),
-                },
+                (Some(text), _) => {
+                    let mut ended = Vec::new();
+                    for person in who(text, &live)? {
+                        ended.extend(sessions.end_by_admin(Whose::Person(&person), &by()).await?);
+                    }
+                    ended
+                }
                 (None, Some(connector)) => sessions.end_by_admin(Whose::Connector(connector), &by()).await?,
                 (None, None) => Vec::new(),
             };
@@ -134,17 +135,20 @@ fn by() -> String {
     name.map_or_else(|| "command line".to_owned(), |name| format!("command line: {}", printable(&name)))
 }
 
-/// The person whom a text names; `None` when nobody like that is signed in.
+/// As whom the one that a text names is signed in; nobody when they are not.
 ///
-/// A subject of one connector stands for the person the catalog links it to.
-fn who(text: &str, live: &[StoredSession]) -> Result<Option<PersonId>, PersonError> {
+/// A subject of one connector stands for the person the catalog links it to. That can be several, if the catalog or what
+/// it links by changed while they were signed in: each session keeps the person it began with.
+fn who(text: &str, live: &[StoredSession]) -> Result<BTreeSet<PersonId>, PersonError> {
     if let Ok(named) = text.parse::<PersonId>() {
-        let same = |session: &&StoredSession| {
-            let subject = &session.identity.subject;
-            session.identity.person() == named
-                || (subject.connector.as_str() == named.realm && subject.value == named.value)
-        };
-        return Ok(Some(live.iter().find(same).map_or(named, |session| session.identity.person())));
+        let is_named = |identity: &VerifiedIdentity| identity.person() == named || identity.subject.to_string() == text;
+        let found: BTreeSet<PersonId> = live
+            .iter()
+            .map(|session| &session.identity)
+            .filter(|identity| is_named(identity))
+            .map(VerifiedIdentity::person)
+            .collect();
+        return Ok(if found.is_empty() { BTreeSet::from([named]) } else { found });
     }
     if !text.contains('@') {
         return Err(PersonError::Nobody(text.to_owned()));
@@ -157,7 +161,7 @@ fn who(text: &str, live: &[StoredSession]) -> Result<Option<PersonId>, PersonErr
         let people = people.iter().map(|person| printable(&person.to_string())).collect();
         return Err(PersonError::Several { address: text.to_owned(), people });
     }
-    Ok(people.into_iter().next())
+    Ok(people)
 }
 
 fn object(session: &StoredSession) -> serde_json::Value {
@@ -220,9 +224,7 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::identity::{
-        Attributes, Authentication, Groups, LinkedAs, NameIdQualifiers, SubjectId, VerifiedIdentity,
-    };
+    use crate::identity::{Attributes, Authentication, Groups, LinkedAs, NameIdQualifiers, SubjectId};
 
     fn session(subject: &str, email: &str, link: Option<&str>) -> StoredSession {
         let (connector, value) = subject.split_once(':').unwrap();
@@ -250,8 +252,8 @@ mod tests {
         }
     }
 
-    fn named(text: &str, live: &[StoredSession]) -> Result<Option<String>, PersonError> {
-        who(text, live).map(|person| person.map(|person| person.to_string()))
+    fn named(text: &str, live: &[StoredSession]) -> Result<Vec<String>, PersonError> {
+        who(text, live).map(|people| people.iter().map(PersonId::to_string).collect())
     }
 
     #[test]
@@ -262,7 +264,7 @@ mod tests {
             session("okta:00u2", "kim@corp.example", None),
             session("entra:def", "kim@corp.example", None),
         ];
-        let is = |text: &str, person: &str| assert_eq!(named(text, &live), Ok(Some(person.to_owned())), "{text}");
+        let is = |text: &str, person: &str| assert_eq!(named(text, &live), Ok(vec![person.to_owned()]), "{text}");
         is("okta:00u1", "link:staff:4711");
         is("entra:abc", "link:staff:4711");
         is("link:staff:4711", "link:staff:4711");
@@ -270,13 +272,29 @@ mod tests {
         is("okta:00u2", "okta:00u2");
         is("okta:nobody-yet", "okta:nobody-yet");
         is("okta:kim@corp.example", "okta:kim@corp.example");
-        assert_eq!(named("omar@corp.example", &live), Ok(None));
+        assert_eq!(named("omar@corp.example", &live), Ok(Vec::new()));
         let several = vec!["entra:def".to_owned(), "okta:00u2".to_owned()];
         let address = "kim@corp.example".to_owned();
         assert_eq!(named("kim@corp.example", &live), Err(PersonError::Several { address, people: several }));
         for nobody in ["asha", "", "Not An Id:x"] {
             assert_eq!(named(nobody, &live), Err(PersonError::Nobody(nobody.to_owned())));
         }
+    }
+
+    #[test]
+    fn a_subject_stands_for_every_person_it_was_while_sessions_began() {
+        let live = [
+            session("okta:00u1", "asha@corp.example", Some("4711")),
+            session("okta:00u1", "asha@corp.example", None),
+            session("okta:00u1", "asha@corp.example", Some("4712")),
+            session("okta:00u2", "kim@corp.example", None),
+        ];
+        let all = ["link:staff:4711", "link:staff:4712", "okta:00u1"].map(str::to_owned);
+        assert_eq!(named("okta:00u1", &live), Ok(all.to_vec()));
+
+        // A connector may be called like this, and a subject may have a colon.
+        let live = [session("link:staff:4711", "asha@corp.example", None)];
+        assert_eq!(who("link:staff:4711", &live), Ok(BTreeSet::from([live[0].identity.person()])));
     }
 
     #[test]
