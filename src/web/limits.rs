@@ -20,6 +20,7 @@ pub struct Rate {
 /// The limits of one application.
 pub struct Limits {
     sign_in: DefaultKeyedRateLimiter<Network>,
+    told: DefaultKeyedRateLimiter<Network>,
     issue: DefaultKeyedRateLimiter<PersonId>,
 }
 
@@ -28,6 +29,9 @@ impl std::fmt::Debug for Limits {
         f.write_str("Limits")
     }
 }
+
+/// So many times as many messages as sign-ins: a provider tells of a whole company from one address.
+const TOLD: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 
 /// An IPv4 address, or the /64 an IPv6 address is in: one household or server has a whole /64 to choose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +59,10 @@ impl Limits {
         let quota = |rate: Rate| Quota::per_minute(rate.per_minute).allow_burst(rate.burst);
         Self {
             sign_in: DefaultKeyedRateLimiter::keyed(quota(sign_in)),
+            told: DefaultKeyedRateLimiter::keyed(quota(Rate {
+                per_minute: sign_in.per_minute.saturating_mul(TOLD),
+                burst: sign_in.burst.saturating_mul(TOLD),
+            })),
             issue: DefaultKeyedRateLimiter::keyed(quota(issue)),
         }
     }
@@ -65,6 +73,14 @@ impl Limits {
     /// [`Kind::TooManyRequests`] with the time to wait.
     pub fn sign_in(&self, address: IpAddr) -> Result<(), Problem> {
         check(&self.sign_in, &Network::from(address))
+    }
+
+    /// Counts a message of one server to another against the address it comes from, before it is looked at.
+    ///
+    /// # Errors
+    /// [`Kind::TooManyRequests`] with the time to wait.
+    pub fn told(&self, address: IpAddr) -> Result<(), Problem> {
+        check(&self.told, &Network::from(address))
     }
 
     /// Counts an issue against the person who asks.
@@ -79,6 +95,8 @@ impl Limits {
     pub fn forget_idle(&self) {
         self.sign_in.retain_recent();
         self.sign_in.shrink_to_fit();
+        self.told.retain_recent();
+        self.told.shrink_to_fit();
         self.issue.retain_recent();
         self.issue.shrink_to_fit();
     }
@@ -107,5 +125,7 @@ mod tests {
         assert!(at("192.0.2.2").is_ok());
         assert!(at("2001:db8::1").is_ok() && at("2001:db8::2").is_ok());
         assert!(at("2001:db8::3").is_err(), "the same /64");
+        let told = || limits.told("192.0.2.1".parse().unwrap()).is_ok();
+        assert_eq!((0..50).filter(|_| told()).count(), 40, "many times as often, and counted apart");
     }
 }

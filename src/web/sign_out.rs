@@ -206,7 +206,8 @@ pub async fn sent_back(
 
 /// `POST /oidc/{connector}/backchannel-logout`: the provider itself says that somebody has signed out there.
 ///
-/// Only what is refused counts against the caller's rate: a provider signs out a whole company from one address.
+/// Only what is refused counts against the caller's rate of sign-ins: a provider signs out a whole company from one
+/// address. For that there is a rate of its own, many times as high.
 ///
 /// # Errors
 /// What is no fault of the token: then the provider may try again.
@@ -218,6 +219,7 @@ pub async fn backchannel_logout(
     limits: web::Data<Limits>,
 ) -> Result<HttpResponse, Problem> {
     let connector = connector_id(&path)?;
+    limits.told(super::context::client_address(&request))?;
     let fault = match logout_token_in(&request, payload).await {
         Err(error) => Fault::Form(error),
         Ok(token) => match flow.run(&connector, token, &caller(&request)).await {

@@ -437,4 +437,14 @@ async fn a_provider_may_sign_a_whole_company_out_and_a_stranger_may_fail_only_so
     assert!(!refused.header("retry-after").is_empty());
     assert_eq!(provider.broker.head().await.seq, seq, "that is not worth a row");
     provider.believed(&json!({})).await;
+
+    // Nobody makes us check signatures as fast as they can send them.
+    let mut looked_at = 0;
+    while provider.tell(&provider.token(&json!({}))).await.status == 200 {
+        looked_at += 1;
+        assert!(looked_at < 200, "what is right has a rate too");
+    }
+    let asha = provider.session("asha", None).await;
+    assert_eq!(provider.tell(&provider.token(&json!({}))).await.status, 429);
+    assert!(provider.is_live(&asha).await, "it was not looked at");
 }
