@@ -10,6 +10,7 @@ pub mod saml;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
@@ -95,6 +96,8 @@ const EVERY: SignedDuration = SignedDuration::from_hours(1);
 const NOT_BEFORE: SignedDuration = SignedDuration::from_secs(60);
 /// After a failure at a moment when there is no copy at all.
 const RETRY: SignedDuration = SignedDuration::from_secs(5);
+/// So many providers are asked at once for what is due.
+const REFRESHED_AT_ONCE: usize = 8;
 
 /// A connector with everything it needs.
 #[derive(Debug, Clone)]
@@ -256,19 +259,30 @@ impl Connectors {
                 self.prepare(connector, document, revision, None)
             }
             Source::Url(url) => {
-                if let Some((from, at)) = self.ground.store.metadata_fetched(&connector.id).await?
-                    && from == url.as_str()
-                    && let Some(provider) = self.remembered(&connector.id, revision, Some(at))
-                {
+                if let Some(provider) = self.fetched(connector, revision, &url).await? {
                     return Ok(provider);
                 }
-                let copy = match self.copy(connector, &url).await? {
-                    Some(copy) => copy,
-                    None => self.fetch_first(connector, &url).await?,
-                };
+                let copy = self.fetch_first(connector, &url).await?;
                 self.prepare(connector, &copy.document, revision, Some(copy.fetched))
             }
         }
+    }
+
+    /// The connector with what its URL answered last; `None` when it never did.
+    async fn fetched(
+        &self,
+        connector: &Connector,
+        revision: i64,
+        url: &Url,
+    ) -> Result<Option<Provider>, ConnectorError> {
+        if let Some((from, at)) = self.ground.store.metadata_fetched(&connector.id).await?
+            && from == url.as_str()
+            && let Some(provider) = self.remembered(&connector.id, revision, Some(at))
+        {
+            return Ok(Some(provider));
+        }
+        let Some(copy) = self.copy(connector, url).await? else { return Ok(None) };
+        self.prepare(connector, &copy.document, revision, Some(copy.fetched)).map(Some)
     }
 
     fn with_kept<T>(&self, connector: &ConnectorId, work: impl FnOnce(&mut Kept) -> T) -> T {
@@ -360,8 +374,14 @@ impl Connectors {
 
     /// Fetches, checks that it can be used, and keeps it; records when the document changed.
     async fn fetch_and_save(&self, connector: &Connector, url: &Url) -> Result<FetchedMetadata, ConnectorError> {
-        let document = self.fetch(connector, url).await?;
-        let read = self.read(connector, &document)?;
+        let fetched = self.fetch(connector, url).await;
+        let fetched = fetched.and_then(|document| Ok((self.read(connector, &document)?, document)));
+        if fetched.is_err() {
+            // Counted from now: whoever waited meanwhile would else wait as long again, one after the other.
+            let failed = self.ground.clock.now();
+            self.with_kept(&connector.id, |kept| kept.asked = Some(failed));
+        }
+        let (read, document) = fetched?;
         let fetched = FetchedMetadata { url: url.to_string(), document, fetched: self.ground.clock.now() };
         let before = self.ground.store.fetched_metadata(&connector.id).await?;
         let mut tx = self.ground.store.begin().await?;
@@ -379,13 +399,19 @@ impl Connectors {
     }
 
     /// Fetches what is due; failures are logged and the last good copy goes on being used.
+    ///
+    /// Several at once: a provider that is slow or gone does not keep us from the others.
     pub async fn refresh_due(&self, loaded: &Loaded) {
-        for connector in loaded.catalog.connectors().filter(|connector| connector.enabled) {
-            let Source::Url(url) = Source::of(connector) else { continue };
-            if let Err(error) = self.refresh_if_due(connector, &url).await {
-                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                tracing::warn!(connector.id = %connector.id, cause, "{error}");
-            }
+        let enabled = loaded.catalog.connectors().filter(|connector| connector.enabled);
+        let refreshes: Vec<_> = enabled.map(|connector| self.refresh_or_warn(connector)).collect();
+        futures_util::stream::iter(refreshes).for_each_concurrent(REFRESHED_AT_ONCE, |refresh| refresh).await;
+    }
+
+    async fn refresh_or_warn(&self, connector: &Connector) {
+        let Source::Url(url) = Source::of(connector) else { return };
+        if let Err(error) = self.refresh_if_due(connector, &url).await {
+            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            tracing::warn!(connector.id = %connector.id, cause, "{error}");
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rolegate::web::problem::Kind;
@@ -109,6 +111,32 @@ async fn metadata_that_cannot_be_fetched_is_a_503_and_soon_tried_again() {
     assert_eq!(went.status(), 303);
     assert!(went.headers()["location"].to_str().unwrap().starts_with("https://idp.example/sso?"));
     broker.last_event("metadata.refreshed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_provider_that_is_gone_waits_for_one_call_and_not_for_one_each() {
+    let clock = super::clock();
+    let broker = Broker::wishes().clock(&clock).start().await;
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let lines = format!("metadata_url = \"http://{}/metadata\"", socket.local_addr().unwrap());
+    broker.apply(&catalog_of(&connector_at("corp", &lines, PLAIN))).await;
+    let calls = Arc::new(AtomicUsize::new(0));
+    let (counted, slow) = (Arc::clone(&calls), Arc::clone(&clock));
+    std::thread::spawn(move || {
+        for call in socket.incoming().map_while(Result::ok) {
+            counted.fetch_add(1, Ordering::SeqCst);
+            // Long enough for all to come, and by the broker's clock as long as a call may take.
+            std::thread::sleep(Duration::from_millis(700));
+            slow.advance_secs(10);
+            drop(call);
+        }
+    });
+    let start = broker.at("/saml/corp/start");
+    let visits = (0..5).map(|_| async { Browser::new().get(&start).await });
+    for page in futures_util::future::join_all(visits).await {
+        explained(&page, Kind::IdentityProviderUnavailable);
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
