@@ -22,6 +22,7 @@ use crate::flows::connectors::{Connectors, OwnKeys};
 use crate::flows::current::CurrentCatalog;
 use crate::flows::finish_sign_in::{FinishSignIn, SessionTimes};
 use crate::flows::issue::Issue;
+use crate::flows::places::Places;
 use crate::flows::receive_code::ReceiveCode;
 use crate::flows::receive_logout::ReceiveLogout;
 use crate::flows::receive_logout_token::ReceiveLogoutToken;
@@ -50,8 +51,10 @@ use crate::web::picker::HelpText;
 use crate::web::routes;
 use crate::web::session::Cookies;
 
-/// How many OpenID providers are waited for at once; a provider that hangs must not hold up what is quick.
-const PROVIDERS_AT_ONCE: usize = 64;
+/// How many answers of OpenID providers are waited for at once.
+const CALLS_AT_ONCE: usize = 64;
+/// How many of them may be those of one connector; a provider that hangs must not hold up the others.
+const CALLS_OF_ONE_CONNECTOR: usize = 16;
 
 /// Why a broker could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -316,7 +319,7 @@ impl App {
                 connectors: connectors.clone(),
                 http: outbound,
                 ticket_ttl: signed(config.sign_in.ticket_ttl),
-                calls: Arc::new(Semaphore::new(PROVIDERS_AT_ONCE)),
+                calls: Places::new(CALLS_AT_ONCE, CALLS_OF_ONE_CONNECTOR),
             }),
             finish: web::Data::new(FinishSignIn::new(
                 ground.clone(),

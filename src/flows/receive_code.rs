@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use secrecy::ExposeSecret as _;
-use tokio::sync::Semaphore;
 
 use super::connectors::oidc::{OidcProvider, SLOWEST};
 use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::CurrentCatalog;
+use super::places::Places;
 use super::{Caller, Ground, chain_of, test_sign_in};
 use crate::audit::Kind;
 use crate::catalog::ResponseMode;
@@ -36,8 +36,8 @@ pub struct ReceiveCode {
     pub http: Outbound,
     /// How long the browser may take from the answer to the session.
     pub ticket_ttl: SignedDuration,
-    /// Bounds how many providers are being waited for at once.
-    pub calls: Arc<Semaphore>,
+    /// Bounds how many answers are being waited for at once.
+    pub calls: Places,
 }
 
 /// How the answer came.
@@ -207,8 +207,7 @@ impl ReceiveCode {
         let code = callback.code(&provider.settings)?;
         let secrets = AttemptSecrets::derive(&attempt_key(&self.ground), &state);
 
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.calls).acquire_owned());
-        let _turn = turn.await.ok().and_then(Result::ok).ok_or(CodeError::Busy)?;
+        let _place = self.calls.take(connector, PATIENCE).await.ok_or(CodeError::Busy)?;
         let now = self.ground.clock.now();
         let request =
             TokenRequest::new(&provider.settings, &provider.credential, &code, &secrets, &*self.ground.rng, now)
