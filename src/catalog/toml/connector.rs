@@ -1,5 +1,6 @@
 //! `[[connector]]`: SAML and OpenID Connect identity providers.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -230,7 +231,12 @@ fn read_oidc(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> Option<OidcConnector> {
         oidc.scopes = item.one_or_list().iter().filter_map(read_scope).collect();
     }
     if let Some(item) = keys.get("signing_algorithms") {
-        oidc.signing_algorithms = item.one_or_list().iter().filter_map(read_algorithm).collect();
+        let written = item.one_or_list();
+        let algorithms: BTreeSet<_> = written.iter().filter_map(read_algorithm).collect();
+        // Where none could be read, that was said of each: the list is not empty.
+        if written.is_empty() || !algorithms.is_empty() {
+            oidc.signing_algorithms = algorithms;
+        }
     }
     oidc.userinfo = keys.get("userinfo").and_then(|item| item.parsed()).unwrap_or_default();
     oidc.prefer = keys.get("prefer").and_then(|item| item.parsed()).unwrap_or_default();

@@ -466,6 +466,8 @@ fn what_an_openid_connector_must_not_say_is_reported() {
         assert!(OIDC.contains(old), "{old}");
         parse_text("catalog.toml", &OIDC.replace(old, new)).unwrap_err().to_string()
     };
+    let symmetric = said("[\"RS256\", \"ES256\"]", "[\"HS256\"]");
+    assert_eq!(symmetric.lines().count(), 1, "an algorithm that is refused is one mistake: {symmetric}");
     for (old, new, words) in [
         ("[\"RS256\", \"ES256\"]", "\"HS256\"", "whoever can check it can forge it"),
         ("[\"RS256\", \"ES256\"]", "\"none\"", "nobody signed"),
