@@ -98,6 +98,8 @@ pub enum InvalidIssuer {
         "`{0}` stands for many tenants, and whoever runs one of them could vouch for anybody; write the issuer of your own tenant, with its id"
     )]
     ManyTenants(String),
+    #[error("`{0}` is where the discovery document is; write the issuer, which stands in it as \"issuer\"")]
+    Discovery(String),
 }
 
 impl Issuer {
@@ -125,6 +127,9 @@ impl FromStr for Issuer {
         }
         let url = safe_url(text).filter(|url| url.query().is_none() && url.fragment().is_none());
         let url = url.ok_or_else(|| InvalidIssuer::Url(text.to_owned()))?;
+        if url.path().trim_end_matches('/').ends_with("/.well-known/openid-configuration") {
+            return Err(InvalidIssuer::Discovery(text.to_owned()));
+        }
         // Entra ID answers under these for every company there is.
         let microsoft = url.host_str().is_some_and(|host| host.starts_with("login.microsoftonline."));
         if microsoft && matches!(tenant(&url).as_str(), "common" | "organizations" | "consumers") {
@@ -501,6 +506,8 @@ mod tests {
         ] {
             assert!(matches!(text.parse::<Issuer>(), Err(InvalidIssuer::ManyTenants(_))), "{text}");
         }
+        let discovery = "https://idp.example/realms/a/.well-known/openid-configuration";
+        assert!(matches!(discovery.parse::<Issuer>(), Err(InvalidIssuer::Discovery(_))));
     }
 
     #[test]
