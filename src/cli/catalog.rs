@@ -16,6 +16,7 @@ use crate::catalog::toml::{Loaded, Mistakes, metadata_warnings, read_files};
 use crate::flows::Ground;
 use crate::store::StoreError;
 use crate::store::catalog::{Revision, load, replace};
+use crate::sys::seal::SealingKey;
 
 #[derive(Debug, Args)]
 pub struct CatalogArgs {
@@ -84,6 +85,7 @@ pub async fn run(args: &CatalogArgs, ground: &Ground) -> Result<ExitCode, Catalo
         CatalogCommand::Check { files } => Ok(check(files, now)?),
         CatalogCommand::Apply { files, dry_run } => {
             let Some(catalog) = read(files, now)? else { return Ok(ExitCode::FAILURE) };
+            warn_of_secrets(&catalog, &ground.sealing)?;
             if *dry_run {
                 let (revision, current) = store.catalog().await?;
                 let catalog = catalog.sealed(&current, &ground.sealing, &*ground.rng);
@@ -124,6 +126,22 @@ fn check(files: &[PathBuf], now: Timestamp) -> io::Result<ExitCode> {
         count(catalog.rules().len(), "rule"),
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A sealed secret may come from another installation; that shows only where the key is.
+fn warn_of_secrets(catalog: &Catalog, sealing: &SealingKey) -> io::Result<()> {
+    for connector in catalog.connectors() {
+        let secret = connector.oidc().and_then(|oidc| oidc.client_secret.as_ref());
+        if secret.is_some_and(|secret| secret.open(&connector.id, sealing).is_err()) {
+            writeln!(
+                io::stderr().lock(),
+                "warning: the client secret of connector {} was sealed with another key or for another connector, and \
+                 cannot be opened here: nobody can sign in with it; write client_secret_file",
+                connector.id,
+            )?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads the files and prints what is wrong or doubtful about them; `None` when they are no catalog.
