@@ -269,6 +269,25 @@ async fn broken_neighbours_are_told_apart_and_each_stops_sign_ins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_another_issuer_at_the_same_address_is_not_said_to_stand_in() {
+    let broker = Broker::wishes().start().await;
+    let issuer = Neighbour::default().serve();
+    let with = |issuer: &str| {
+        catalog_of(&format!(
+            "[[connector]]\nid = \"web\"\nkind = \"oidc\"\nname = \"Web\"\nissuer = {issuer:?}\nclient_id = \"x\"\n\
+             [connector.attributes]\nextra = {{ department = \"department\" }}\n"
+        ))
+    };
+    broker.apply(&with(&issuer)).await;
+    Browser::new().peek(&broker.at("/oidc/web/start")).await;
+    broker.apply(&with(&format!("{issuer}/"))).await;
+    let (code, web) = examined(&broker, "web").await;
+    assert_eq!(code, 1, "{web}");
+    says(&web, "discovery", "fail", "they differ in the slash at the end");
+    assert!(!web.to_string().contains("sign-ins go on"), "{web}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_expired_certificate_is_a_warning_and_expired_metadata_stops_sign_ins() {
     let broker = Broker::wishes().start().await;
     let metadata = |days: i64, more: &str| {

@@ -46,6 +46,11 @@ pub(super) fn read(id: &ConnectorId, oidc: &OidcConnector, document: &str) -> Re
     Ok(Document::Oidc(Box::new(provider), keys))
 }
 
+/// Whether sign-ins through this connector can go on with a kept document.
+pub(in crate::flows) fn is_of_use(id: &ConnectorId, oidc: &OidcConnector, document: &str) -> bool {
+    read(id, oidc, document).is_ok()
+}
+
 fn read_discovery(id: &ConnectorId, oidc: &OidcConnector, document: &[u8]) -> Result<ProviderMetadata, ConnectorError> {
     ProviderMetadata::read(document, &oidc.issuer)
         .map_err(|source| ConnectorError::Discovery { connector: id.clone(), source })

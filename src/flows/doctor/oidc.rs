@@ -2,7 +2,7 @@
 
 use super::{Doctor, Findings, clock, listed, told};
 use crate::catalog::{Catalog, ClientAuth, Connector, OidcConnector, UserInfo};
-use crate::flows::connectors::oidc::{SLOWEST, reach};
+use crate::flows::connectors::oidc::{SLOWEST, is_of_use, reach};
 use crate::signin::oidc::{Keys, ProviderMetadata, discovery_url};
 use crate::store::StoreError;
 
@@ -15,10 +15,11 @@ impl Doctor {
         found: &mut Findings,
     ) -> Result<(), StoreError> {
         let url = discovery_url(&oidc.issuer);
-        let kept = self.ground.store.metadata_fetched(&connector.id).await?;
-        let kept = kept.filter(|(from, _)| from == url.as_str());
+        let kept = self.ground.store.fetched_metadata(&connector.id).await?;
+        // An issuer that differs by the slash at its end has its document at the same address, and no use for the copy.
+        let kept = kept.filter(|kept| kept.url == url.as_str() && is_of_use(&connector.id, oidc, &kept.document));
         let goes_on = match kept {
-            Some((_, at)) => format!("; until then sign-ins go on with the broker's copy of {at:.0}"),
+            Some(kept) => format!("; until then sign-ins go on with the broker's copy of {:.0}", kept.fetched),
             None => String::new(),
         };
         self.examine_secret(connector, oidc, found);
