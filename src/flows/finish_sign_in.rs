@@ -190,9 +190,12 @@ impl FinishSignIn {
                 self.ground.append(&mut tx, &ended_because("replaced", &ended, caller)).await?;
             }
         }
+        let public_id = public_id(&*self.ground.rng);
+        let methods = &identity.authentication.methods;
         let event = caller
             .event(Kind::SignInSucceeded)
             .about(&identity.subject)
+            .with("session", public_id.as_str())
             .with("connector", connector.as_str())
             .with_some("name", identity.name.as_deref())
             .with_some("email", identity.email.as_deref())
@@ -200,9 +203,10 @@ impl FinishSignIn {
             .with("groups_complete", matches!(identity.groups, crate::identity::Groups::Complete { .. }))
             .with_some("link", identity.link.as_ref().map(|_| identity.person().to_string()))
             .with_some("authn_context", identity.authentication.context_class.as_deref())
+            .with_some("authn_methods", (!methods.is_empty()).then(|| methods.clone()))
             .with("session_expires", expires.to_string());
         let stored = StoredSession {
-            public_id: public_id(&*self.ground.rng),
+            public_id,
             sealed_id_token,
             identity,
             created: now,

@@ -19,6 +19,7 @@ async fn prompts_ages_and_contexts_are_passed_on() {
     assert_eq!(asked["acr_values"], "urn:peer:mfa urn:peer:password");
     let event = company.broker.last_event("sign-in.succeeded").await;
     assert_eq!(event["authn_context"], "urn:peer:mfa", "{event}");
+    assert_eq!(event["authn_methods"], serde_json::json!(["pwd"]), "{event}");
     // Asked again, although the provider knows the browser.
     let page = company.go(&mut bob).await;
     assert!(page.has_form_with("password"), "{}", page.body);
