@@ -64,6 +64,23 @@ impl Connector {
         self.oidc().is_some_and(|oidc| oidc.login_hint)
     }
 
+    /// Whether what this connector says about a person cannot be what `before` said: it leads to another provider, whose
+    /// subjects are other people even where they are called the same.
+    #[must_use]
+    pub fn leads_elsewhere_than(&self, before: &Self) -> bool {
+        match (&self.kind, &before.kind) {
+            (ConnectorKind::Saml(new), ConnectorKind::Saml(old)) => {
+                let url = |saml: &SamlConnector| match &saml.metadata {
+                    MetadataSource::Url(url) => Some(url.clone()),
+                    MetadataSource::Inline(_) => None,
+                };
+                new.idp_entity_id != old.idp_entity_id || url(new) != url(old)
+            }
+            (ConnectorKind::Oidc(new), ConnectorKind::Oidc(old)) => new.issuer != old.issuer,
+            _ => true,
+        }
+    }
+
     /// Our own names for the attributes it maps beyond the usual ones.
     pub fn extra_attributes(&self) -> impl Iterator<Item = &AttributeName> {
         let (saml, oidc) = match &self.kind {

@@ -14,8 +14,8 @@ use crate::catalog::diff::{Changes, Diff, diff};
 use crate::catalog::export::export;
 use crate::catalog::toml::{Loaded, Mistakes, metadata_warnings, read_files};
 use crate::flows::Ground;
-use crate::store::StoreError;
 use crate::store::catalog::{Revision, load, replace};
+use crate::store::{StoreError, sessions};
 use crate::sys::seal::SealingKey;
 
 #[derive(Debug, Args)]
@@ -188,6 +188,18 @@ pub async fn apply(ground: &Ground, catalog: Catalog, files: &[impl AsRef<Path>]
     }
     let revision = replace(&mut tx, &catalog).await?;
     let files: Vec<String> = files.iter().map(|file| file.as_ref().display().to_string()).collect();
+    // A person is known by connector and subject: behind another provider the same subject may be somebody else.
+    for connector in catalog.connectors() {
+        if current.connector(&connector.id).is_some_and(|before| connector.leads_elsewhere_than(before)) {
+            for ended in sessions::remove_all_through(&mut tx, &connector.id).await? {
+                let event = Event::new(Kind::SessionEnded)
+                    .about(&ended.identity.subject)
+                    .with("session", ended.public_id)
+                    .with("cause", "connector-changed");
+                ground.append(&mut tx, &event).await?;
+            }
+        }
+    }
     let event = Event::new(Kind::CatalogApplied)
         .with("revision", revision)
         .with("files", files)
@@ -196,6 +208,7 @@ pub async fn apply(ground: &Ground, catalog: Catalog, files: &[impl AsRef<Path>]
         .with("accounts", summary(&diff.accounts))
         .with("roles", summary(&diff.roles))
         .with("rules", summary(&diff.rules))
+        .with("links", summary(&diff.links))
         .with("support_changed", diff.support_changed);
     ground.append(&mut tx, &event).await?;
     tx.commit().await?;
@@ -252,6 +265,48 @@ mod tests {
         assert_eq!(events[0].link.kind, "catalog.applied");
         assert!(events[0].link.body.contains("111122223333"), "{}", events[0].link.body);
         assert_eq!(ground.store.catalog().await.unwrap(), (1, catalog));
+    }
+
+    #[tokio::test]
+    async fn sessions_end_when_their_connector_leads_to_another_provider() {
+        let (_dir, ground) = ground().await;
+        let catalog = |issuer: &str, client: &str| {
+            let text = format!(
+                "[[connector]]\nid = \"corp\"\nkind = \"oidc\"\nissuer = \"{issuer}\"\nclient_id = \"{client}\"\n"
+            );
+            parse_text("one.toml", &text).unwrap().catalog
+        };
+        apply(&ground, catalog("https://idp.example", "a"), &["one.toml"]).await.unwrap();
+        let identity = serde_json::json!({
+            "subject": { "connector": "corp", "value": "7" },
+            "qualifiers": {}, "name": null, "email": null,
+            "groups": { "state": "complete", "values": [] },
+            "attributes": {},
+            "authentication": { "instant": null, "context_class": null, "session_index": null, "session_not_on_or_after": null },
+        });
+        let session = sessions::StoredSession {
+            public_id: "one".to_owned(),
+            identity: serde_json::from_value(identity).unwrap(),
+            created: now(),
+            last_seen: now(),
+            idle: jiff::SignedDuration::from_hours(1),
+            expires: now() + jiff::SignedDuration::from_hours(1),
+            client_address: String::new(),
+            user_agent: String::new(),
+            sealed_id_token: None,
+        };
+        let mut tx = ground.store.begin().await.unwrap();
+        sessions::add(&mut tx, &[1; 32], &session).await.unwrap();
+        tx.commit().await.unwrap();
+        let lives = async || ground.store.session(&[1; 32]).await.unwrap().is_some();
+
+        apply(&ground, catalog("https://idp.example", "b"), &["one.toml"]).await.unwrap();
+        assert!(lives().await, "the same provider");
+        apply(&ground, catalog("https://idp.example/", "b"), &["one.toml"]).await.unwrap();
+        assert!(!lives().await, "another provider");
+        let ended = ground.store.audit_after(0, 10).await.unwrap();
+        let ended = ended.iter().find(|event| event.link.kind == "session.ended").expect("it is on record");
+        assert!(ended.link.body.contains("connector-changed"), "{}", ended.link.body);
     }
 
     #[tokio::test]

@@ -146,7 +146,7 @@ impl FinishSignIn {
             .ok_or(FinishError::NoTicket)
             .and_then(|found| {
                 let same = match found.browser {
-                    Some(began) => browser.is_some_and(|browser| openssl::memcmp::eq(&browser.hash(), &began)),
+                    Some(began) => browser.is_some_and(|browser| browser.is(&began)),
                     None => !must_match,
                 };
                 if same { Ok(found) } else { Err(FinishError::OtherBrowser) }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::audit::{Chain, Event, Head, Kind};
 use crate::aws::{AccountId, RoleName};
-use crate::identity::SubjectId;
+use crate::identity::{ConnectorId, SubjectId};
 use crate::store::{Store, StoreError, Tx};
 use crate::sys::seal::SealingKey;
 use crate::sys::{Clock, Rng};
@@ -49,6 +49,28 @@ impl Ground {
     /// The database refuses; then nothing may be delivered.
     pub async fn record(&self, event: &Event) -> Result<Head, StoreError> {
         self.store.record(&self.chain, event, self.clock.now()).await
+    }
+
+    /// Records that something from a provider was refused, and why. Were the writing to panic, the refusal would stand all
+    /// the same.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn record_refusal(
+        &self,
+        kind: Kind,
+        connector: &ConnectorId,
+        cause: &'static str,
+        error: &(dyn std::error::Error + Sync),
+        caller: &Caller,
+    ) -> Result<(), StoreError> {
+        let event = caller
+            .event(kind)
+            .with("connector", connector.as_str())
+            .with("cause", cause)
+            .with("detail", chain_of(error));
+        let ground = self.clone();
+        self.tasks.uninterrupted(async move { ground.record(&event).await.map(|_| ()) }).await.unwrap_or(Ok(()))
     }
 
     /// Records an event together with what it announces.

@@ -161,12 +161,7 @@ impl ReceiveCode {
         error: &(dyn std::error::Error + Sync),
         caller: &Caller,
     ) -> Result<(), StoreError> {
-        let event = caller
-            .event(Kind::SignInRefused)
-            .with("connector", connector.as_str())
-            .with("cause", cause)
-            .with("detail", chain_of(error));
-        self.ground.record(&event).await.map(|_| ())
+        self.ground.record_refusal(Kind::SignInRefused, connector, cause, error, caller).await
     }
 
     /// However it ends, `test` says whether it was one.
@@ -193,9 +188,7 @@ impl ReceiveCode {
         let found = found.ok_or_else(|| CodeError::NoConnector(connector.clone()))?;
         match (via, found.oidc().map(|oidc| oidc.response_mode)) {
             (Via::Query { browser }, Some(ResponseMode::Query)) => {
-                let same =
-                    browser.as_ref().is_some_and(|browser| openssl::memcmp::eq(&browser.hash(), &attempt.browser));
-                if !same {
+                if !browser.as_ref().is_some_and(|browser| browser.is(&attempt.browser)) {
                     return Err(CodeError::OtherBrowser);
                 }
             }
@@ -224,13 +217,13 @@ impl ReceiveCode {
         }
         let pending =
             Attempt { sent_at: attempt.started, force_authn: attempt.force_authn, demand: attempt.demand.clone() };
-        let settings = &provider.settings;
-        let recognised = SignIn::resume(pending).judge(tokens, &secrets, settings, self.ground.clock.now())?;
-        let asked = match recognised.userinfo_request(settings) {
+        let now = self.ground.clock.now();
+        let recognised = SignIn::resume(pending).judge(tokens, &secrets, &provider.settings, now)?;
+        let asked = match recognised.userinfo_request(&provider.settings) {
             Some(request) => Some(self.userinfo(&provider, &request).await),
             None => None,
         };
-        let failure = asked.as_ref().and_then(|asked| asked.as_ref().err()).map(chain_of_fetch);
+        let failure = asked.as_ref().and_then(|asked| asked.as_ref().err()).map(|error| chain_of(error));
         let answer = match (&asked, &failure) {
             (None, _) => UserinfoAnswer::NotAsked,
             (Some(Ok(answer)), _) => UserinfoAnswer::Answered {
@@ -240,7 +233,14 @@ impl ReceiveCode {
             },
             (Some(Err(_)), failure) => UserinfoAnswer::Failed(failure.as_deref().unwrap_or_default()),
         };
-        let reply = recognised.finish(answer, settings, self.ground.clock.now())?.into_reply();
+        if answer.wants_newer_keys(&provider.settings)
+            && let known = Provider::Oidc(Arc::clone(&provider))
+            && let Some(Provider::Oidc(fresh)) =
+                self.connectors.refresh_for_unknown_key(found, loaded.revision, &known).await
+        {
+            provider = fresh;
+        }
+        let reply = recognised.finish(answer, &provider.settings, self.ground.clock.now())?.into_reply();
         if let Some(why) = &reply.userinfo_failure {
             tracing::warn!(connector.id = %connector, cause = why, "userinfo could not be had; nothing was missing without it");
         }
@@ -293,8 +293,4 @@ impl ReceiveCode {
         tx.commit().await.map_err(StoreError::from)?;
         Ok(ticket)
     }
-}
-
-fn chain_of_fetch(error: &FetchError) -> String {
-    chain_of(error)
 }

@@ -14,7 +14,7 @@ use super::current::{CurrentCatalog, Loaded};
 use super::receive_reply::PATIENCE;
 use super::sessions::ended_because;
 use super::sign_out::saml_subject;
-use super::{Caller, Ground, chain_of};
+use super::{Caller, Ground};
 use crate::audit::Kind;
 use crate::catalog::Connector;
 use crate::identity::{ConnectorId, VerifiedIdentity};
@@ -152,14 +152,7 @@ impl ReceiveLogout {
         error: &(dyn std::error::Error + Sync),
         caller: &Caller,
     ) -> Result<(), StoreError> {
-        let event = caller
-            .event(Kind::LogoutRefused)
-            .with("connector", connector.as_str())
-            .with("cause", cause)
-            .with("detail", chain_of(error));
-        let ground = self.ground.clone();
-        // Were the writing to panic, the refusal would stand all the same.
-        self.ground.tasks.uninterrupted(async move { ground.record(&event).await.map(|_| ()) }).await.unwrap_or(Ok(()))
+        self.ground.record_refusal(Kind::LogoutRefused, connector, cause, error, caller).await
     }
 
     /// The connector, also when it is disabled: that it signs nobody in is no reason to keep anybody signed in.

@@ -14,7 +14,7 @@ use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::CurrentCatalog;
 use super::receive_logout::{end_all, first_time};
 use super::receive_reply::PATIENCE;
-use super::{Caller, Ground, chain_of};
+use super::{Caller, Ground};
 use crate::audit::Kind;
 use crate::identity::{ConnectorId, VerifiedIdentity};
 use crate::signin::oidc::logout::{LogoutToken, LogoutTokenError, judge_logout_token};
@@ -87,13 +87,7 @@ impl ReceiveLogoutToken {
         error: &(dyn std::error::Error + Sync),
         caller: &Caller,
     ) -> Result<(), StoreError> {
-        let event = caller
-            .event(Kind::LogoutRefused)
-            .with("connector", connector.as_str())
-            .with("cause", cause)
-            .with("detail", chain_of(error));
-        let ground = self.ground.clone();
-        self.ground.tasks.uninterrupted(async move { ground.record(&event).await.map(|_| ()) }).await.unwrap_or(Ok(()))
+        self.ground.record_refusal(Kind::LogoutRefused, connector, cause, error, caller).await
     }
 
     async fn carry_out(&self, connector: &ConnectorId, token: String, caller: &Caller) -> Result<(), TokenError> {

@@ -127,14 +127,7 @@ impl ReceiveReply {
         error: &(dyn std::error::Error + Sync),
         caller: &Caller,
     ) -> Result<(), StoreError> {
-        let event = caller
-            .event(Kind::SignInRefused)
-            .with("connector", connector.as_str())
-            .with("cause", cause)
-            .with("detail", chain_of(error));
-        let ground = self.ground.clone();
-        // Were the writing to panic, the refusal would stand all the same.
-        self.ground.tasks.uninterrupted(async move { ground.record(&event).await.map(|_| ()) }).await.unwrap_or(Ok(()))
+        self.ground.record_refusal(Kind::SignInRefused, connector, cause, error, caller).await
     }
 
     /// However it ends, `test` says whether it was one.

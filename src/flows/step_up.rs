@@ -166,7 +166,7 @@ fn judge(
 ) -> Result<Click, Box<Refused>> {
     let waiting = pending.filter(|pending| now < pending.expires);
     let pending = waiting.ok_or_else(|| Box::new(Refused { error: StepUpError::Gone, event: None }))?;
-    let same_browser = browser.is_some_and(|browser| openssl::memcmp::eq(&browser.hash(), &pending.browser));
+    let same_browser = browser.is_some_and(|browser| browser.is(&pending.browser));
     let (error, cause) = if !same_browser {
         (StepUpError::OtherBrowser, "click-of-other-browser")
     } else if pending.person != session.identity.person() {

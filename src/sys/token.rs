@@ -32,6 +32,12 @@ impl Token {
         sha256(self.0.expose_secret().as_bytes())
     }
 
+    /// Whether this is the token that was stored as `hash`, in a time that does not tell how nearly.
+    #[must_use]
+    pub fn is(&self, hash: &TokenHash) -> bool {
+        openssl::memcmp::eq(&self.hash(), hash)
+    }
+
     #[must_use]
     pub fn expose_secret(&self) -> &str {
         self.0.expose_secret()

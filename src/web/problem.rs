@@ -206,10 +206,10 @@ impl Kind {
                 "A message about signing out could not be accepted, so nothing was ended because of it. To be sure that you are signed out here, use the button on Rolegate's own page, and sign out at your identity provider."
             }
             Self::IdentityProviderError => {
-                "The identity provider ended the sign-in without vouching for you. Please start again, or ask whoever runs it."
+                "The identity provider ended the sign-in without vouching for you. Please start again; if it keeps happening, give your administrator the support id below."
             }
             Self::IdentityProviderUnavailable => {
-                "Its metadata could not be read. Please try again in a minute; if it keeps happening, tell your administrator."
+                "It did not answer, or not in a way that can be used. Please try again in a minute; if it keeps happening, tell your administrator."
             }
             Self::ConnectorUnknown => "Please choose one of the ways on the sign-in page.",
             Self::CrossSite => {

@@ -74,7 +74,9 @@ impl<'a> Sources<'a> {
         if let Some(groups) = groups.filter(|groups| !self.left_out(&groups.claim)) {
             return Some(Missing::Mapped(groups.claim.to_string()));
         }
-        self.find(&map.name).is_none().then_some(Missing::NameOnly)
+        // An address without its check is not taken; the check may be in the other answer.
+        let unchecked = self.find(&map.email).is_some() && email(settings, self).is_none();
+        (unchecked || self.find(&map.name).is_none()).then_some(Missing::Wished)
     }
 
     /// Whether the provider says that it has a claim and did not send it.
@@ -98,7 +100,8 @@ impl<'a> Sources<'a> {
 pub(super) enum Missing {
     /// Something that says who somebody is or what they may do.
     Mapped(String),
-    NameOnly,
+    /// Something that another answer may add, and without which nobody is mistaken for anybody else.
+    Wished,
 }
 
 /// Members of objects by the way to them, as the catalog would name them. Nesting was bounded when it was read.

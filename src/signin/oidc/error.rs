@@ -188,13 +188,4 @@ impl OidcError {
             _ => Public::Refused,
         }
     }
-
-    /// Whether the provider may have a new key that we have not seen.
-    #[must_use]
-    pub const fn is_unknown_key(&self) -> bool {
-        match self {
-            Self::IdToken(e) | Self::UserinfoToken(e) => e.is_unknown_key(),
-            _ => false,
-        }
-    }
 }

@@ -431,6 +431,35 @@ fn userinfo_is_asked_for_groups_unless_the_provider_says_where_they_are() {
 }
 
 #[test]
+fn userinfo_is_asked_whether_an_address_was_checked() {
+    let asks = |changes: Value, trust_email: bool| {
+        let mut settings = settings();
+        settings.trust_email = trust_email;
+        judge(&changed(&json!({}), &changes), forge::attempt(), &settings)
+            .unwrap()
+            .userinfo_request(&settings)
+            .is_some()
+    };
+    assert!(!asks(json!({}), false));
+    assert!(asks(json!({"email_verified": null}), false));
+    assert!(!asks(json!({"email_verified": null}), true), "then nobody wants to know");
+}
+
+#[test]
+fn signed_userinfo_tells_when_it_needs_newer_keys() {
+    let claims = json!({"sub": "person-1"});
+    let wants = |header: Value, content_type, status| {
+        let token = RSA.token(&header, &claims);
+        UserinfoAnswer::Answered { status, content_type, body: token.as_bytes() }.wants_newer_keys(&settings())
+    };
+    let (known, new) = (json!({"alg": "RS256", "kid": RSA.id}), json!({"alg": "RS256", "kid": "new"}));
+    assert!(wants(new.clone(), Some("application/jwt; charset=utf-8"), 200));
+    assert!(!wants(known, Some("application/jwt"), 200));
+    assert!(!wants(new.clone(), Some("application/json"), 200) && !wants(new, Some("application/jwt"), 500));
+    assert!(!UserinfoAnswer::NotAsked.wants_newer_keys(&settings()));
+}
+
+#[test]
 fn the_secrets_of_an_attempt_follow_from_its_state_and_our_key() {
     let secrets = forge::secrets();
     let (nonce, verifier) = (secrets.nonce.expose_secret(), secrets.pkce_verifier.expose_secret());

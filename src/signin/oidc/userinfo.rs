@@ -43,6 +43,23 @@ pub enum UserinfoAnswer<'a> {
     },
 }
 
+impl UserinfoAnswer<'_> {
+    /// Whether it is signed with a key that is not known. Ask before [finishing](super::SignIn::finish): the provider may
+    /// have changed its keys since, and an answer is judged once.
+    #[must_use]
+    pub fn wants_newer_keys(&self, settings: &Settings) -> bool {
+        let Self::Answered { status: 200, content_type, body } = self else { return false };
+        let Ok(token) = std::str::from_utf8(body) else { return false };
+        let verified = jws::verify(token.trim_ascii(), Purpose::Userinfo, settings);
+        is_jwt(*content_type) && verified.is_err_and(|error| error.is_unknown_key())
+    }
+}
+
+fn is_jwt(content_type: Option<&str>) -> bool {
+    let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/jwt")
+}
+
 pub(super) fn request(recognised: &Recognised, settings: &Settings) -> Option<UserinfoRequest> {
     let wanted = match settings.userinfo {
         UserInfo::Never => false,
@@ -120,8 +137,7 @@ fn read(
     if status != 200 {
         return Ok(Told::Failure(format!("it answered with the status {status}")));
     }
-    let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    let claims = if media_type.eq_ignore_ascii_case("application/jwt") {
+    let claims = if is_jwt(content_type) {
         let Ok(token) = std::str::from_utf8(body) else { return Ok(Told::Failure("it is not a JWT".to_owned())) };
         let verified =
             jws::verify(token.trim_ascii(), Purpose::Userinfo, settings).map_err(OidcError::UserinfoToken)?;
