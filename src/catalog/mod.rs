@@ -113,6 +113,12 @@ impl Catalog {
         self.connectors().find(|connector| connector.enabled && connector.default)
     }
 
+    /// The connector that addresses of this domain lead to.
+    #[must_use]
+    pub fn home_of(&self, domain: &EmailDomain) -> Option<&Connector> {
+        self.connectors().find(|connector| connector.enabled && connector.email_domains.contains(domain))
+    }
+
     /// The link through which this person is the same as one of another connector, and by which value.
     ///
     /// Exactly one value counts: with several it would be a guess who is meant.

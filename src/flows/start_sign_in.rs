@@ -8,7 +8,8 @@ use super::current::CurrentCatalog;
 use super::receive_code::attempt_key;
 use super::{Caller, Ground, chain_of, test_sign_in};
 use crate::audit::Kind;
-use crate::identity::{ConnectorId, Demand};
+use crate::catalog::Connector;
+use crate::identity::{ConnectorId, Demand, VerifiedIdentity};
 use crate::saml::write::Signer;
 use crate::signin::{oidc, saml};
 use crate::store::StoreError;
@@ -116,6 +117,25 @@ impl StartSignIn {
             test_sign_in::refused_alone(&self.ground, Some(&code), connector, error.code(), &detail).await?;
         }
         begun
+    }
+
+    /// Sends somebody who is signed in through the connector they came by, once more.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn again(
+        &self,
+        identity: &VerifiedIdentity,
+        return_to: &LocalPath,
+        browser: Option<Token>,
+        demand: Option<Demand>,
+        caller: &Caller,
+    ) -> Result<Started, StartError> {
+        let connector = &identity.subject.connector;
+        let loaded = self.catalog.get().await?;
+        let hinted = loaded.catalog.connector(connector).is_some_and(Connector::takes_login_hint);
+        let login_hint = identity.email.as_deref().filter(|_| hinted);
+        self.run(connector, Wish { return_to, browser, demand, login_hint }, caller).await
     }
 
     async fn begin(

@@ -7,10 +7,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::sessions::LiveSession;
-use super::start_sign_in::{StartError, StartSignIn, Started, Wish};
+use super::start_sign_in::{StartError, StartSignIn, Started};
 use super::{Caller, Ground};
 use crate::audit::{Event, Kind};
-use crate::catalog::Connector;
 use crate::store::StoreError;
 use crate::store::clicks::{self, Click, PendingClick};
 use crate::sys::{LocalPath, Token};
@@ -113,15 +112,8 @@ impl StepUp {
         });
         // Nothing is asked any more, or it was given in another window; or the role is gone, which the click will find.
         let Some(demand) = asked else { return Ok(Next::Continue(continue_at(id))) };
-        let connector = &identity.subject.connector;
-        let hinted = loaded.catalog.connector(connector).is_some_and(Connector::takes_login_hint);
-        let wish = Wish {
-            return_to: &continue_at(id),
-            browser: browser.cloned(),
-            demand: Some(demand),
-            login_hint: identity.email.as_deref().filter(|_| hinted),
-        };
-        Ok(Next::SignIn(self.start.run(connector, wish, caller).await?))
+        let there = continue_at(id);
+        Ok(Next::SignIn(self.start.again(identity, &there, browser.cloned(), Some(demand), caller).await?))
     }
 
     /// Gives a click back, once.

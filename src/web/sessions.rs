@@ -11,11 +11,11 @@ use super::session::{Cookies, CsrfForm, SignedIn};
 use super::views::sessions::Moment;
 use super::views::{Notice, SessionRow, SessionsPage, Tone};
 use super::{To, caller, depart, here, page, see_other, words};
-use crate::catalog::{Catalog, Connector};
+use crate::catalog::Catalog;
 use crate::flows::Ground;
 use crate::flows::current::CurrentCatalog;
 use crate::flows::sessions::Sessions;
-use crate::flows::start_sign_in::{StartSignIn, Wish};
+use crate::flows::start_sign_in::StartSignIn;
 use crate::store::sessions::StoredSession;
 use crate::sys::LocalPath;
 
@@ -117,15 +117,6 @@ pub async fn renew(
 ) -> Result<HttpResponse, Problem> {
     limits.sign_in(super::context::client_address(&request))?;
     let return_to = LocalPath::parse_or_home(Fields::of_query(&request)?.get("return_to"));
-    let identity = &user.0.identity;
-    let connector = &identity.subject.connector;
-    let loaded = flow.catalog.get().await?;
-    let hinted = loaded.catalog.connector(connector).is_some_and(Connector::takes_login_hint);
-    let wish = Wish {
-        return_to: &return_to,
-        browser: cookies.browser_token(&request),
-        demand: None,
-        login_hint: identity.email.as_deref().filter(|_| hinted),
-    };
-    depart(&cookies, &flow.run(connector, wish, &caller(&request)).await?)
+    let browser = cookies.browser_token(&request);
+    depart(&cookies, &flow.again(&user.0.identity, &return_to, browser, None, &caller(&request)).await?)
 }

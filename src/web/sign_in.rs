@@ -76,8 +76,7 @@ const LONGEST_ADDRESS: usize = 254;
 fn at_home<'c>(catalog: &'c Catalog, address: &str) -> Result<&'c Connector, &'static str> {
     let domain = (address.trim().len() <= LONGEST_ADDRESS).then(|| EmailDomain::of_address(address)).flatten();
     let domain = domain.ok_or("That is not an e-mail address. Write it as in name@company.example.")?;
-    let home = catalog.connectors().find(|connector| connector.enabled && connector.email_domains.contains(&domain));
-    home.ok_or("No way to sign in is known for addresses of that domain. Choose one from the list.")
+    catalog.home_of(&domain).ok_or("No way to sign in is known for addresses of that domain. Choose one from the list.")
 }
 
 /// Sends the browser to a connector's start.
