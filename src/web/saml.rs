@@ -66,7 +66,7 @@ async fn reply_in(request: &HttpRequest, payload: web::Payload) -> Result<(Strin
 /// `POST /saml/{connector}/finish`: the person confirms a sign-in that the identity provider began.
 ///
 /// # Errors
-/// [`FinishError`], or the form is not from our page in this browser.
+/// [`FinishError`](crate::flows::finish_sign_in::FinishError), or the form is not from our page in this browser.
 pub async fn confirm(
     request: HttpRequest,
     path: web::Path<String>,
