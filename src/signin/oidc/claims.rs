@@ -74,8 +74,10 @@ impl<'a> Sources<'a> {
         if let Some(groups) = groups.filter(|groups| !self.left_out(&groups.claim)) {
             return Some(Missing::Mapped(groups.claim.to_string()));
         }
-        // An address without its check is not taken; the check may be in the other answer.
-        let unchecked = self.find(&map.email).is_some() && email(settings, self).is_none();
+        // An address without a word on its check is not taken; the word may be in the other answer. A "no" is a word.
+        let unchecked = !settings.trust_email
+            && self.find(&map.email).is_some()
+            && self.in_order().all(|source| !source.contains_key("email_verified"));
         (unchecked || self.find(&map.name).is_none()).then_some(Missing::Wished)
     }
 
@@ -163,12 +165,20 @@ pub(super) fn person(settings: &Settings, sub: &str, sources: Sources<'_>) -> Re
 /// The address, if somebody has checked that it is the person's. Address and check come from the same answer, and the
 /// check is about the claim `email` alone: of an address in any other claim nobody has said anything.
 fn email(settings: &Settings, sources: Sources<'_>) -> Option<String> {
-    sources.in_order().find_map(|source| {
-        let address = walk(source, &settings.claims.email).and_then(|value| texts(value).into_iter().next())?;
+    for source in sources.in_order() {
+        let address = walk(source, &settings.claims.email).and_then(|value| texts(value).into_iter().next());
+        let Some(address) = address else { continue };
         let checked = source.get("email_verified").is_some_and(is_true)
             && source.get("email").and_then(Value::as_str) == Some(address.as_str());
-        (checked || settings.trust_email).then_some(address)
-    })
+        if checked || settings.trust_email {
+            return Some(address);
+        }
+        // What counts more has said no: the other answer does not overrule it.
+        if source.contains_key("email_verified") {
+            return None;
+        }
+    }
+    None
 }
 
 fn is_true(value: &Value) -> bool {
@@ -371,6 +381,9 @@ mod tests {
         let sources = |userinfo| Sources { id_token: &id_token, userinfo: Some(userinfo), prefer: Prefer::IdToken };
         assert_eq!(person(&settings, "s", sources(&userinfo)).unwrap().email, None);
         let both = object(json!({"email": "b@corp.example", "email_verified": true}));
+        let refused = object(json!({"email": "b@corp.example", "email_verified": false}));
+        let overruled = Sources { id_token: &refused, userinfo: Some(&both), prefer: Prefer::IdToken };
+        assert_eq!(person(&settings, "s", overruled).unwrap().email, None);
         assert_eq!(person(&settings, "s", sources(&both)).unwrap().email.as_deref(), Some("b@corp.example"));
     }
 

@@ -443,6 +443,7 @@ fn userinfo_is_asked_whether_an_address_was_checked() {
     assert!(!asks(json!({}), false));
     assert!(asks(json!({"email_verified": null}), false));
     assert!(!asks(json!({"email_verified": null}), true), "then nobody wants to know");
+    assert!(!asks(json!({"email_verified": false}), false), "that is an answer");
 }
 
 #[test]

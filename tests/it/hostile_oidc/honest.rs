@@ -123,8 +123,15 @@ fn people() -> Vec<Case> {
     vec![
         case("an address nobody verified", |r| r.claim("email_verified", json!(false)))
             .me(|| json!({ "subject": SUBJECT, "email": null })),
-        case("an address of which nobody says whether it was verified", |r| r.unclaim("email_verified"))
-            .me(|| json!({ "subject": SUBJECT, "email": null })),
+        case("an address of which nobody says whether it was verified", |r| {
+            r.unclaim("email_verified");
+            r.userinfo.as_object_mut().unwrap().remove("email_verified");
+        })
+        .me(|| json!({ "subject": SUBJECT, "email": null }))
+        .asks_userinfo(),
+        case("an address whose check is told by userinfo", |r| r.unclaim("email_verified"))
+            .me(|| json!({ "subject": SUBJECT, "email": "asha@corp.example" }))
+            .asks_userinfo(),
         case("an address that is trusted", |r| r.unclaim("email_verified")).with("trust_email = true"),
         case("another claim as the subject", |r| r.claim("oid", json!("an object")))
             .mapping("subject = \"oid\"")
