@@ -13,7 +13,6 @@ use actix_web::{HttpServer, web};
 use base64::Engine as _;
 use jiff::SignedDuration;
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::audit::{Chain, ChainKey, Event, Kind};
@@ -22,6 +21,7 @@ use crate::flows::connectors::{Connectors, OwnKeys};
 use crate::flows::current::CurrentCatalog;
 use crate::flows::finish_sign_in::{FinishSignIn, SessionTimes};
 use crate::flows::issue::Issue;
+use crate::flows::judges::Judges;
 use crate::flows::places::Places;
 use crate::flows::receive_code::ReceiveCode;
 use crate::flows::receive_logout::ReceiveLogout;
@@ -291,7 +291,7 @@ impl App {
             Connectors::new(ground.clone(), outbound.clone(), public_url.clone(), own_keys, config.web.max_body);
         let signed = |limit: Duration| SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
         let judges = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let judges = Arc::new(Semaphore::new(judges));
+        let judges = Judges::new(judges, Arc::clone(&ground.clock));
         let sessions = Sessions::new(ground.clone());
         let rate = |rate: &Rate| crate::web::limits::Rate { per_minute: rate.per_minute, burst: rate.burst };
         let start = StartSignIn {
@@ -311,7 +311,7 @@ impl App {
                 catalog: catalog.clone(),
                 connectors: connectors.clone(),
                 ticket_ttl: signed(config.sign_in.ticket_ttl),
-                judges: Arc::clone(&judges),
+                judges: judges.clone(),
             }),
             receive_code: web::Data::new(ReceiveCode {
                 ground: ground.clone(),
@@ -340,7 +340,7 @@ impl App {
                 ground: ground.clone(),
                 catalog: catalog.clone(),
                 connectors: connectors.clone(),
-                judges: Arc::clone(&judges),
+                judges: judges.clone(),
             }),
             receive_logout_token: web::Data::new(ReceiveLogoutToken {
                 ground: ground.clone(),

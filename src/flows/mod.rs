@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod favourite;
 pub mod finish_sign_in;
 pub mod issue;
+pub mod judges;
 pub mod places;
 pub mod receive_code;
 pub mod receive_logout;

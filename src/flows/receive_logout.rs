@@ -6,12 +6,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 
 use super::connectors::saml::SamlProvider;
 use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::{CurrentCatalog, Loaded};
-use super::receive_reply::PATIENCE;
+use super::judges::{Judges, NoVerdict};
 use super::sessions::ended_because;
 use super::sign_out::saml_subject;
 use super::{Caller, Ground};
@@ -34,7 +33,7 @@ pub struct ReceiveLogout {
     pub catalog: CurrentCatalog,
     pub connectors: Connectors,
     /// Bounds how much XML is looked at at once, off the threads that serve requests; shared with sign-in.
-    pub judges: Arc<Semaphore>,
+    pub judges: Judges,
 }
 
 /// What became of a message.
@@ -73,6 +72,15 @@ pub enum ReceiveError {
     Panicked,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<NoVerdict> for ReceiveError {
+    fn from(none: NoVerdict) -> Self {
+        match none {
+            NoVerdict::Busy => Self::Busy,
+            NoVerdict::Panicked => Self::Panicked,
+        }
+    }
 }
 
 impl ReceiveError {
@@ -243,16 +251,7 @@ impl ReceiveLogout {
         evidence: Arc<Evidence>,
         judge: impl FnOnce(&Evidence, &crate::signin::saml::Settings, Timestamp) -> Result<T, LogoutError> + Send + 'static,
     ) -> Result<Result<T, LogoutError>, ReceiveError> {
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.judges).acquire_owned());
-        let turn = turn.await.ok().and_then(Result::ok).ok_or(ReceiveError::Busy)?;
-        let now = self.ground.clock.now();
-        tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            judge(&evidence, &provider.settings, now)
-        })
-        .await
-        // A defect of ours, and surely no sign-out.
-        .map_err(|_| ReceiveError::Panicked)
+        Ok(self.judges.judge(move |now| judge(&evidence, &provider.settings, now)).await?)
     }
 }
 

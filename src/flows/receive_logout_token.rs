@@ -7,13 +7,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 
 use super::connectors::oidc::OidcProvider;
 use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::CurrentCatalog;
+use super::judges::{Judges, NoVerdict};
 use super::receive_logout::{end_all, first_time};
-use super::receive_reply::PATIENCE;
 use super::{Caller, Ground};
 use crate::audit::Kind;
 use crate::identity::{ConnectorId, VerifiedIdentity};
@@ -27,7 +26,7 @@ pub struct ReceiveLogoutToken {
     pub catalog: CurrentCatalog,
     pub connectors: Connectors,
     /// Bounds how many tokens are looked at at once; shared with the other judges.
-    pub judges: Arc<Semaphore>,
+    pub judges: Judges,
 }
 
 /// Why a token was refused.
@@ -47,6 +46,15 @@ pub enum TokenError {
     Panicked,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<NoVerdict> for TokenError {
+    fn from(none: NoVerdict) -> Self {
+        match none {
+            NoVerdict::Busy => Self::Busy,
+            NoVerdict::Panicked => Self::Panicked,
+        }
+    }
 }
 
 impl TokenError {
@@ -113,15 +121,7 @@ impl ReceiveLogoutToken {
         provider: Arc<OidcProvider>,
         token: Arc<String>,
     ) -> Result<Result<LogoutToken, LogoutTokenError>, TokenError> {
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.judges).acquire_owned());
-        let turn = turn.await.ok().and_then(Result::ok).ok_or(TokenError::Busy)?;
-        let now = self.ground.clock.now();
-        tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            judge_logout_token(&token, &provider.settings, now)
-        })
-        .await
-        .map_err(|_| TokenError::Panicked)
+        Ok(self.judges.judge(move |now| judge_logout_token(&token, &provider.settings, now)).await?)
     }
 
     /// Ends the sessions that a token names; all of it or nothing.

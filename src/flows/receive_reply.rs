@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use tokio::sync::Semaphore;
 
 use super::connectors::saml::SamlProvider;
 use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::CurrentCatalog;
+use super::judges::{Judges, NoVerdict};
 use super::{Caller, Ground, chain_of, test_sign_in};
 use crate::audit::Kind;
 use crate::identity::ConnectorId;
@@ -30,7 +30,7 @@ pub struct ReceiveReply {
     /// How long the browser may take from the reply to the session.
     pub ticket_ttl: SignedDuration,
     /// Bounds how much XML is looked at at once, off the threads that serve requests.
-    pub judges: Arc<Semaphore>,
+    pub judges: Judges,
 }
 
 /// Why a reply was not accepted.
@@ -58,6 +58,15 @@ pub enum ReplyError {
     Store(#[from] StoreError),
 }
 
+impl From<NoVerdict> for ReplyError {
+    fn from(none: NoVerdict) -> Self {
+        match none {
+            NoVerdict::Busy => Self::Busy,
+            NoVerdict::Panicked => Self::Panicked,
+        }
+    }
+}
+
 impl ReplyError {
     /// The stable word for the audit event.
     fn cause(&self) -> &'static str {
@@ -75,9 +84,6 @@ impl ReplyError {
         }
     }
 }
-
-/// How long a reply may wait for its turn to be judged.
-pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl ReceiveReply {
     /// Judges a reply and parks the result.
@@ -181,21 +187,13 @@ impl ReceiveReply {
         reply: Arc<String>,
         pending: Option<saml::Attempt>,
     ) -> Result<Result<VerifiedReply, SamlError>, ReplyError> {
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.judges).acquire_owned());
-        let turn = turn.await.ok().and_then(Result::ok).ok_or(ReplyError::Busy)?;
-        let now = self.ground.clock.now();
-        tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            match pending {
-                Some(attempt) => {
-                    SignIn::resume(attempt).judge(reply.as_bytes(), &provider.settings, now).map(SignIn::into_reply)
-                }
-                None => judge_unsolicited(reply.as_bytes(), &provider.settings, now),
+        let judged = self.judges.judge(move |now| match pending {
+            Some(attempt) => {
+                SignIn::resume(attempt).judge(reply.as_bytes(), &provider.settings, now).map(SignIn::into_reply)
             }
-        })
-        .await
-        // A defect of ours, and surely no sign-in.
-        .map_err(|_| ReplyError::Panicked)
+            None => judge_unsolicited(reply.as_bytes(), &provider.settings, now),
+        });
+        Ok(judged.await?)
     }
 
     async fn park(
