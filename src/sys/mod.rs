@@ -1,5 +1,6 @@
 //! What the outside world gives us: time, chance, secrecy, the network.
 
+mod bearer;
 pub mod clock;
 pub mod http;
 mod local_path;
@@ -8,6 +9,7 @@ pub mod seal;
 pub mod telemetry;
 mod token;
 
+pub use bearer::{Bearer, BearerKind};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use local_path::LocalPath;
 pub use random::{Rng, SeededRng, SystemRng};
