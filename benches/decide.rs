@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use jiff::Timestamp;
-use rolegate::access::Policy;
+use rolegate::access::{Asked, Policy};
+use rolegate::aws::RoleName;
 use rolegate::catalog::{Catalog, Rule};
 use rolegate::identity::{Attributes, Authentication, Groups, NameIdQualifiers, SubjectId, VerifiedIdentity};
 
@@ -131,8 +132,10 @@ fn decide(criterion: &mut Criterion) {
     });
     group.bench_function("4,000 groups", |b| b.iter(|| black_box(policy.decide(black_box(&many))).roles().len()));
     group.bench_function("permit", |b| {
-        let (account, role) = (account(0).parse().unwrap(), "ReadOnly".parse().unwrap());
-        b.iter(|| policy.permit(black_box(&person), account, &role, None, Timestamp::UNIX_EPOCH).unwrap());
+        let (account, role): (_, RoleName) = (account(0).parse().unwrap(), "ReadOnly".parse().unwrap());
+        b.iter(|| {
+            policy.permit(black_box(&person), Asked::role(account, role.clone()), Timestamp::UNIX_EPOCH).unwrap()
+        });
     });
     group.bench_function("bare: every rule in turn, matching only", |b| {
         b.iter(|| black_box(in_turn(&catalog, black_box(&person))).len());

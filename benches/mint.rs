@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
-use rolegate::access::{Permit, Policy};
+use rolegate::access::{Asked, Permit, Policy};
 use rolegate::identity::{Attributes, Authentication, Groups, NameIdQualifiers, SubjectId, VerifiedIdentity};
 use rolegate::issuance::assertion::mint;
 use rolegate::saml::key::{KeyError, KeySize, SigningKey};
@@ -71,7 +71,7 @@ fn permit() -> Permit {
         },
     };
     let (account, role) = ("111122223333".parse().unwrap(), "ReadOnly".parse().unwrap());
-    Policy::compile(loaded.catalog).permit(&identity, account, &role, None, now()).unwrap()
+    Policy::compile(loaded.catalog).permit(&identity, Asked::role(account, role), now()).unwrap()
 }
 
 /// A key that has signed already: what is left is the work around the signature.

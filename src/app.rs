@@ -31,6 +31,7 @@ use crate::flows::sessions::Sessions;
 use crate::flows::sign_out::SignOut;
 use crate::flows::start_sign_in::StartSignIn;
 use crate::flows::step_up::StepUp;
+use crate::flows::tokens::{TokenRules, Tokens};
 use crate::flows::{Ground, Tasks};
 use crate::issuance::federation::{Federation, FederationSettings};
 use crate::issuance::metadata::Metadata;
@@ -211,6 +212,7 @@ struct Services {
     receive_code: web::Data<ReceiveCode>,
     finish: web::Data<FinishSignIn>,
     sessions: web::Data<Sessions>,
+    tokens: web::Data<Tokens>,
     sign_out: web::Data<SignOut>,
     receive_logout: web::Data<ReceiveLogout>,
     step_up: web::Data<StepUp>,
@@ -293,6 +295,19 @@ impl App {
         let judges = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let judges = Judges::new(judges, Arc::clone(&ground.clock));
         let sessions = Sessions::new(ground.clone());
+        let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
+        let tokens = Tokens {
+            ground: ground.clone(),
+            rules: TokenRules {
+                personal: config.tokens.personal,
+                personal_max: days(config.tokens.personal_max_days),
+                vouched_within: days(config.tokens.vouched_within_days),
+                access_token: signed(config.tokens.access_token_lifetime),
+                sign_in: signed(config.tokens.sign_in_lifetime),
+                refresh_grace: signed(config.tokens.refresh_grace),
+                end_at_sign_out: config.tokens.end_at_sign_out,
+            },
+        };
         let rate = |rate: &Rate| crate::web::limits::Rate { per_minute: rate.per_minute, burst: rate.burst };
         let start = StartSignIn {
             ground: ground.clone(),
@@ -349,6 +364,7 @@ impl App {
                 judges,
             }),
             sessions: web::Data::new(sessions),
+            tokens: web::Data::new(tokens),
             issue: web::Data::new(Issue {
                 ground: ground.clone(),
                 catalog: catalog.clone(),
@@ -497,6 +513,7 @@ impl Services {
             .app_data(self.receive_logout.clone())
             .app_data(self.receive_logout_token.clone())
             .app_data(self.sessions.clone())
+            .app_data(self.tokens.clone())
             .app_data(self.step_up.clone())
             .app_data(self.issue.clone())
             .app_data(self.limits.clone())

@@ -10,6 +10,7 @@ mod index;
 mod permit;
 mod policy;
 mod role_set;
+mod scope;
 #[cfg(test)]
 mod tests;
 
@@ -18,4 +19,5 @@ pub use explain::{
     AskedAuthentication, Bearing, ConditionAnswer, Explanation, PermittedRole, RoleAnswer, RuleAnswer, explain,
 };
 pub use permit::{OmittedTag, Permit, SessionTag};
-pub use policy::{Denied, Policy, session_tags};
+pub use policy::{Asked, Denied, Policy, session_tags};
+pub use scope::{Scope, UnknownScope};

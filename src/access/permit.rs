@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::aws::{ProviderArn, Region, RoleArn, SessionDuration, SessionName, SourceIdentity};
+use crate::aws::{ProviderArn, Region, RoleArn, SessionDuration, SessionName, SessionPolicy, SourceIdentity};
 use crate::identity::SubjectId;
 
 /// One session tag: key at most 128 and value at most 256 characters, checked where the catalog is read.
@@ -37,6 +37,8 @@ pub(in crate::access) struct Terms {
     pub session_name: SessionName,
     pub source_identity: SourceIdentity,
     pub session_tags: Vec<SessionTag>,
+    /// What makes the session allow less than its role.
+    pub session_policy: SessionPolicy,
     /// The id of the rule that granted it.
     pub rule: String,
     /// Attribute and value that met each of its conditions.
@@ -70,6 +72,7 @@ impl Permit {
             source_identity: SourceIdentity::for_person(&subject.value),
             subject,
             session_tags,
+            session_policy: SessionPolicy::default(),
             rule: "test".to_owned(),
             because: Vec::new(),
             session_ends,
@@ -111,6 +114,12 @@ impl Permit {
     #[must_use]
     pub fn session_tags(&self) -> &[SessionTag] {
         &self.0.session_tags
+    }
+
+    /// What makes the session allow less than its role.
+    #[must_use]
+    pub fn session_policy(&self) -> &SessionPolicy {
+        &self.0.session_policy
     }
 
     #[must_use]

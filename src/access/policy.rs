@@ -10,8 +10,8 @@ use super::decision::{Decision, Match, Standing};
 use super::index::{ConditionId, Index};
 use super::permit::Terms;
 use super::role_set::RoleSet;
-use super::{OmittedTag, Permit, SessionTag};
-use crate::aws::{AccountId, RoleName, SessionDuration, SessionName, SourceIdentity};
+use super::{OmittedTag, Permit, Scope, SessionTag};
+use crate::aws::{AccountId, Region, RoleName, SessionDuration, SessionName, SessionPolicy, SourceIdentity};
 use crate::catalog::{
     Account, AccountSelector, Attribute, Catalog, Grant, Role, RoleId, RoleSelector, Rule, TagSelector, TagSource,
     Tags, Template, is_tag_value,
@@ -63,6 +63,36 @@ struct FilledGrant {
     within: RoleSet,
 }
 
+/// What somebody asks for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub account: AccountId,
+    pub role: RoleName,
+    /// `None`: the role's default.
+    pub duration: Option<SessionDuration>,
+    /// What the token that asks may be used for; everything, for somebody in a browser.
+    pub scope: Scope,
+    /// What the session is to be limited by, beyond its role.
+    pub session_policy: SessionPolicy,
+    /// Where STS is to be called; `None`: where the catalog says.
+    pub region: Option<Region>,
+}
+
+impl Asked {
+    /// A role as the catalog has it, asked for by its person.
+    #[must_use]
+    pub fn role(account: AccountId, role: RoleName) -> Self {
+        Self {
+            account,
+            role,
+            duration: None,
+            scope: Scope::FULL,
+            session_policy: SessionPolicy::default(),
+            region: None,
+        }
+    }
+}
+
 /// Why there is no permit. The codes are stable: the audit log keeps them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
@@ -74,6 +104,9 @@ pub enum Denied {
     NoSuchRole { role: RoleId },
     #[error("no rule grants {role} to this person{}", if *groups_incomplete { " by the groups that are known" } else { "" })]
     NotGranted { role: RoleId, groups_incomplete: bool },
+    /// The person may use it; the token was made for less.
+    #[error("the token may not be used for {role}: it is limited to {}", if *read_only { "reading" } else { "other roles" })]
+    OutOfScope { role: RoleId, read_only: bool },
     /// The rules grant it, and the role asks for more than this sign-in was: one that meets the demand may have it.
     #[error("{role} asks for a person recognised {demand}: {unmet}")]
     StepUp { role: RoleId, unmet: Unmet, demand: Box<Demand> },
@@ -89,6 +122,7 @@ impl Denied {
             Self::ConnectorDisabled { .. } => "connector-disabled",
             Self::NoSuchRole { .. } => "no-such-role",
             Self::NotGranted { .. } => "not-granted",
+            Self::OutOfScope { .. } => "token-scope",
             Self::StepUp { unmet, .. } => unmet.code(),
             Self::IdpSessionEnding { .. } => "idp-session-ending",
         }
@@ -313,29 +347,28 @@ impl Policy {
     ///
     /// # Errors
     /// [`Denied`] says why not.
-    pub fn permit(
-        &self,
-        identity: &VerifiedIdentity,
-        account: AccountId,
-        name: &RoleName,
-        asked: Option<SessionDuration>,
-        now: Timestamp,
-    ) -> Result<Permit, Denied> {
+    pub fn permit(&self, identity: &VerifiedIdentity, asked: Asked, now: Timestamp) -> Result<Permit, Denied> {
         let decision = self.decide(identity);
         if let Some(denied) = decision.refusal() {
             return Err(denied);
         }
-        let id = RoleId { account, name: name.clone() };
+        let Asked { account, role, duration: wanted, scope, session_policy, region } = asked;
+        let id = RoleId { account, name: role };
         if self.position(&id).is_none() {
             return Err(Denied::NoSuchRole { role: id });
         }
-        let Some(access) = decision.role(account, name) else {
+        let Some(access) = decision.role(account, &id.name) else {
             return Err(Denied::NotGranted { role: id, groups_incomplete: decision.incomplete().is_some() });
         };
+        if !scope.lets_issue(account, &id.name) {
+            return Err(Denied::OutOfScope { role: id, read_only: !scope.issue });
+        }
         if let Some((unmet, demand)) = access.unmet(&identity.authentication, now).zip(access.demand()) {
             return Err(Denied::StepUp { role: id, unmet, demand: Box::new(demand.clone()) });
         }
-        let mut duration = asked.unwrap_or(access.default_session()).min(access.max_session());
+        // A region of another partition would have STS refuse what it has never heard of.
+        let region = region.filter(|region| access.account().partition.has_region(region));
+        let mut duration = wanted.unwrap_or(access.default_session()).min(access.max_session());
         let session_ends = identity.authentication.session_not_on_or_after;
         if let Some(ends) = session_ends {
             let left = ends.duration_since(now).as_secs().clamp(0, SessionDuration::MAX.as_secs().into());
@@ -350,10 +383,11 @@ impl Policy {
             session_name: SessionName::for_person(identity.trail_name()),
             source_identity: SourceIdentity::for_person(identity.trail_name()),
             session_tags: session_tags(identity, access.role()).0,
+            session_policy,
             rule: access.rule().id.to_string(),
             because: access.reason().because.iter().map(|(what, value)| (what.to_string(), (*value).into())).collect(),
             session_ends,
-            region: access.role().region.clone().or_else(|| access.account().region.clone()),
+            region: region.or_else(|| access.role().region.clone()).or_else(|| access.account().region.clone()),
         }))
     }
 }

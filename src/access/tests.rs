@@ -126,7 +126,7 @@ fn roles(person: &VerifiedIdentity) -> Vec<String> {
 
 fn permit(person: &VerifiedIdentity, role: &str, asked: Option<u32>) -> Result<Permit, Denied> {
     let asked = asked.map(|seconds| SessionDuration::from_secs(seconds).unwrap());
-    policy().permit(person, id(role).account, &id(role).name, asked, now())
+    policy().permit(person, Asked { duration: asked, ..Asked::role(id(role).account, id(role).name) }, now())
 }
 
 #[test]
@@ -240,7 +240,8 @@ fn sts_is_called_where_the_role_says_else_the_account() {
         .replacen("name = \"teams/Deploy\"", "name = \"teams/Deploy\"\nregion = \"eu-central-1\"", 1);
     let policy = Policy::compile(catalog(&text));
     let region = |role: &str| {
-        let permit = policy.permit(&person(&["leads", "engineering"]), id(role).account, &id(role).name, None, now());
+        let permit =
+            policy.permit(&person(&["leads", "engineering"]), Asked::role(id(role).account, id(role).name), now());
         permit.unwrap().region().map(ToString::to_string)
     };
     assert_eq!(region("111122223333/ReadOnly").as_deref(), Some("eu-west-1"));
@@ -444,7 +445,9 @@ fn a_role_that_asks_for_a_recent_sign_in_is_denied_to_an_older_one_and_says_what
         lead
     };
     let ask = |person: &VerifiedIdentity, role: &str| {
-        policy.permit(person, id(role).account, &id(role).name, None, now()).map(|permit| permit.duration().as_secs())
+        policy
+            .permit(person, Asked::role(id(role).account, id(role).name), now())
+            .map(|permit| permit.duration().as_secs())
     };
     // Fifteen minutes, and three by which the provider's clock may differ from ours.
     assert_eq!(ask(&recognised(1_080), "111122223333/teams/Deploy"), Ok(3_600));
@@ -471,7 +474,7 @@ fn a_role_that_asks_for_a_strong_sign_in_takes_any_of_what_it_names_and_nothing_
         let mut lead = person(&["leads"]);
         lead.authentication.context_class = context.map(str::to_owned);
         lead.authentication.methods = methods.iter().map(ToString::to_string).collect();
-        policy.permit(&lead, role.account, &role.name, None, now()).err().map(|denied| denied.code())
+        policy.permit(&lead, Asked::role(role.account, role.name.clone()), now()).err().map(|denied| denied.code())
     };
     assert_eq!(code(Some("urn:phr"), &["pwd", "fido"]), None);
     assert_eq!(code(Some("urn:password"), &["fido"]), Some("authentication-context-weak"));
@@ -594,7 +597,7 @@ proptest! {
         let allowed = reference(&catalog, &person);
         let asked = asked.map(|seconds| SessionDuration::from_secs(seconds).unwrap());
         for role in catalog.roles() {
-            match policy.permit(&person, role.account, &role.name, asked, now()) {
+            match policy.permit(&person, Asked { duration: asked, ..Asked::role(role.account, role.name.clone()) }, now()) {
                 Ok(permit) => {
                     let (longest, rules) = &allowed[&role.id()];
                     prop_assert!(permit.duration() <= *longest);

@@ -21,6 +21,10 @@ pub enum Kind {
     KeyCreated,
     MetadataRefreshed,
     ConnectorTested,
+    TokenIssued,
+    TokenRefused,
+    TokenRevoked,
+    IssueReused,
 }
 
 impl Kind {
@@ -41,6 +45,10 @@ impl Kind {
             Self::KeyCreated => "key.created",
             Self::MetadataRefreshed => "metadata.refreshed",
             Self::ConnectorTested => "connector.tested",
+            Self::TokenIssued => "token.issued",
+            Self::TokenRefused => "token.refused",
+            Self::TokenRevoked => "token.revoked",
+            Self::IssueReused => "issue.reused",
         }
     }
 }

@@ -5,12 +5,14 @@ mod credentials;
 mod duration;
 mod names;
 mod partition;
+mod session_policy;
 
 pub use arn::{AccountId, InvalidArn, ProviderArn, RoleArn, RoleName, SamlProviderName};
 pub use credentials::Credentials;
 pub use duration::{DurationOutOfRange, InvalidDuration, SessionDuration};
 pub use names::{InvalidName, SessionName, SourceIdentity};
 pub use partition::{Partition, Region, UnknownPartition};
+pub use session_policy::{InvalidPolicyArn, InvalidSessionPolicy, PolicyArn, SessionPolicy};
 
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,7 @@ mod sign_in;
 mod support;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod web;
 
 use std::net::SocketAddr;
@@ -42,6 +43,7 @@ pub use session::SessionConfig;
 pub use setting::Setting;
 pub use sign_in::SignInConfig;
 pub use support::SupportConfig;
+pub use tokens::{DeviceCodes, TokensConfig};
 pub use web::WebConfig;
 
 use raw::RawConfig;
@@ -62,6 +64,7 @@ pub struct Config {
     pub aws: AwsConfig,
     pub sign_in: SignInConfig,
     pub session: SessionConfig,
+    pub tokens: TokensConfig,
     pub web: WebConfig,
     pub limits: LimitsConfig,
     pub log: LogConfig,
@@ -103,6 +106,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
         aws::SETTINGS,
         sign_in::SETTINGS,
         session::SETTINGS,
+        tokens::SETTINGS,
         web::SETTINGS,
         limits::SETTINGS,
         log::SETTINGS,
@@ -128,7 +132,7 @@ impl Config {
     /// As [`load`](Self::load).
     pub fn check(sources: &Sources) -> Result<Checked, ConfigErrors> {
         let mut reader = Reader::new(RawConfig::gather(sources));
-        let Parts { server, database, keys, aws, sign_in, session, web, limits, log, support } =
+        let Parts { server, database, keys, aws, sign_in, session, tokens, web, limits, log, support } =
             Parts::read(&mut reader);
         let server::ServerConfig { listen, public_url, data_dir, shutdown_timeout } = server;
         if public_url.is_none() {
@@ -146,6 +150,7 @@ impl Config {
             aws,
             sign_in,
             session,
+            tokens,
             web,
             limits,
             log,
@@ -191,6 +196,7 @@ struct Parts {
     aws: AwsConfig,
     sign_in: SignInConfig,
     session: SessionConfig,
+    tokens: TokensConfig,
     web: WebConfig,
     limits: LimitsConfig,
     log: LogConfig,
@@ -206,6 +212,7 @@ impl Parts {
             aws: aws::read(reader),
             sign_in: sign_in::read(reader),
             session: session::read(reader),
+            tokens: tokens::read(reader),
             web: web::read(reader),
             limits: limits::read(reader),
             log: log::read(reader),

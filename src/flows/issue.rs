@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::current::{CurrentCatalog, Loaded};
 use super::{Caller, Ground};
-use crate::access::{Denied, Permit};
+use crate::access::{Asked, Denied, Permit};
 use crate::audit::{Event, Kind};
-use crate::aws::{AccountId, Region, RoleName, SessionDuration};
+use crate::aws::Region;
 use crate::identity::VerifiedIdentity;
 use crate::issuance::{
     ConsoleDestination, ConsoleLogin, Consoles, DestinationRefused, FederationError, IssueError, Issued, Issuer,
@@ -31,10 +31,11 @@ pub struct Issue {
 #[derive(Debug, Clone)]
 pub struct Wish {
     pub identity: Arc<VerifiedIdentity>,
-    pub account: AccountId,
-    pub role: RoleName,
-    /// `None`: the role's default.
-    pub duration: Option<SessionDuration>,
+    pub asked: Asked,
+    /// The id of the token's authorization, where a program asks.
+    pub token: Option<String>,
+    /// Whether only credentials that nobody has had yet will do.
+    pub fresh: bool,
     /// How it leaves the house, for the audit log: `page`, `console`, or the name of a format.
     pub delivery: &'static str,
 }
@@ -61,12 +62,12 @@ impl Issue {
     ///
     /// # Errors
     /// [`IssueFlowError`]. Denials and failures are recorded.
-    pub async fn credentials(&self, wish: Wish, caller: Caller) -> Result<Issued, IssueFlowError> {
+    pub async fn credentials(&self, wish: Wish, caller: Caller) -> Result<Arc<Issued>, IssueFlowError> {
         let flow = self.clone();
         let tasks = self.ground.tasks.clone();
         // What was begun with an intent ends with an outcome.
         tasks
-            .uninterrupted(async move { flow.obtain(&wish, &caller).await })
+            .uninterrupted(async move { flow.obtain(&wish, &caller).await.map(Arc::new) })
             .await
             .unwrap_or(Err(IssueFlowError::Interrupted))
     }
@@ -120,8 +121,8 @@ impl Issue {
         wish: &Wish,
         asked: Option<&str>,
     ) -> Result<ConsoleDestination, DestinationRefused> {
-        let account = loaded.catalog.account(wish.account);
-        let role = loaded.catalog.role(wish.account, &wish.role);
+        let account = loaded.catalog.account(wish.asked.account);
+        let role = loaded.catalog.role(wish.asked.account, &wish.asked.role);
         let partition = account.map(|account| account.partition).unwrap_or_default();
         if let Some(text) = asked {
             return self.consoles.parse(text, partition);
@@ -162,7 +163,8 @@ impl Issue {
                     .with_some("aws_request_id", issued.request_id());
                 let mut tx = self.ground.store.begin().await?;
                 let now = self.ground.clock.now();
-                preferences::note_use(&mut tx, &wish.identity.person(), wish.account, &wish.role, now).await?;
+                preferences::note_use(&mut tx, &wish.identity.person(), wish.asked.account, &wish.asked.role, now)
+                    .await?;
                 self.ground.append(&mut tx, &event).await?;
                 tx.commit().await.map_err(StoreError::from)?;
                 Ok(issued)
@@ -186,7 +188,7 @@ impl Issue {
     async fn decide(&self, wish: &Wish, caller: &Caller) -> Result<Permit, IssueFlowError> {
         let loaded = self.catalog.get().await?;
         let now = self.ground.clock.now();
-        let decided = loaded.policy.permit(&wish.identity, wish.account, &wish.role, wish.duration, now);
+        let decided = loaded.policy.permit(&wish.identity, wish.asked.clone(), now);
         match decided {
             Ok(permit) => Ok(permit),
             Err(denied) => {
@@ -205,8 +207,8 @@ impl Issue {
     ) -> Result<(), StoreError> {
         let event = self
             .about(Kind::IssueDenied, wish, caller)
-            .with("account", wish.account.as_str())
-            .with("role_name", wish.role.as_str())
+            .with("account", wish.asked.account.as_str())
+            .with("role_name", wish.asked.role.as_str())
             .with("cause", cause)
             .with("detail", detail);
         self.ground.record(&event).await?;
@@ -219,6 +221,7 @@ impl Issue {
             .about(&wish.identity.subject)
             .with_some("name", wish.identity.name.as_deref())
             .with_some("email", wish.identity.email.as_deref())
+            .with_some("token", wish.token.as_deref())
             .with("delivery", wish.delivery)
     }
 }

@@ -17,6 +17,7 @@ pub mod finish_sign_in;
 pub mod issue;
 pub mod judges;
 pub mod places;
+pub mod principal;
 pub mod receive_code;
 pub mod receive_logout;
 pub mod receive_logout_token;
@@ -27,6 +28,7 @@ pub mod start_sign_in;
 pub mod step_up;
 mod tasks;
 pub mod test_sign_in;
+pub mod tokens;
 
 pub use tasks::Tasks;
 

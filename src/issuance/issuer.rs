@@ -159,7 +159,13 @@ impl Issuer {
     async fn assume(&self, permit: &Arc<Permit>, duration: SessionDuration) -> Result<Issued, IssueError> {
         let assertion = self.mint(Arc::clone(permit), duration).await?;
         let regions = self.parts.regions.in_order(permit.role().partition(), permit.region());
-        let asked = Asked { role: permit.role(), provider: permit.provider(), assertion: &assertion, duration };
+        let asked = Asked {
+            role: permit.role(),
+            provider: permit.provider(),
+            assertion: &assertion,
+            duration,
+            session_policy: permit.session_policy(),
+        };
         let Assumed { credentials, region, assumed_role_arn, request_id } =
             self.parts.sts.assume_role_with_saml(asked, &regions).await?;
         Ok(Issued {

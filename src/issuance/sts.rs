@@ -15,6 +15,7 @@ use aws_sdk_sts::config::{BehaviorVersion, HttpClient, RuntimeComponents, Stalle
 use aws_sdk_sts::error::{ConnectorError, SdkError};
 use aws_sdk_sts::operation::RequestId;
 use aws_sdk_sts::operation::assume_role_with_saml::{AssumeRoleWithSAMLError, AssumeRoleWithSamlOutput};
+use aws_sdk_sts::types::PolicyDescriptorType;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -28,7 +29,7 @@ use url::Url;
 use super::assertion::Assertion;
 use super::breaker::Pass;
 use super::endpoint::Endpoints;
-use crate::aws::{Credentials, Partition, ProviderArn, Region, RoleArn, SessionDuration};
+use crate::aws::{Credentials, Partition, PolicyArn, ProviderArn, Region, RoleArn, SessionDuration, SessionPolicy};
 use crate::sys::Clock;
 
 /// Many times what STS ever answers.
@@ -81,6 +82,7 @@ pub(super) struct Asked<'a> {
     pub provider: &'a ProviderArn,
     pub assertion: &'a Assertion,
     pub duration: SessionDuration,
+    pub session_policy: &'a SessionPolicy,
 }
 
 /// Where STS is asked.
@@ -204,6 +206,8 @@ impl Sts {
             .principal_arn(asked.provider.to_string())
             .saml_assertion(asked.assertion.response.expose_secret())
             .duration_seconds(seconds)
+            .set_policy(asked.session_policy.inline().map(str::to_owned))
+            .set_policy_arns(policy_arns(asked.session_policy))
             .customize()
             .config_override(here)
             .send()
@@ -211,6 +215,11 @@ impl Sts {
             .map_err(StsError::from_sdk)?;
         read(&answer, &place.region)
     }
+}
+
+fn policy_arns(policy: &SessionPolicy) -> Option<Vec<PolicyDescriptorType>> {
+    let described = |arn: &PolicyArn| PolicyDescriptorType::builder().arn(arn.as_str()).build();
+    (!policy.arns().is_empty()).then(|| policy.arns().iter().map(described).collect())
 }
 
 fn read(answer: &AssumeRoleWithSamlOutput, region: &Region) -> Result<Assumed, StsError> {

@@ -45,6 +45,19 @@ impl Store {
                 now,
             ),
             (
+                "DELETE FROM token_authorization WHERE id IN (SELECT id FROM token_authorization WHERE expires_ms <= $1 LIMIT $2)",
+                now,
+            ),
+            ("DELETE FROM token WHERE hash IN (SELECT hash FROM token WHERE expires_ms <= $1 LIMIT $2)", now),
+            (
+                "DELETE FROM authorization_code WHERE hash IN (SELECT hash FROM authorization_code WHERE expires_ms <= $1 LIMIT $2)",
+                late,
+            ),
+            (
+                "DELETE FROM device_request WHERE hash IN (SELECT hash FROM device_request WHERE expires_ms <= $1 LIMIT $2)",
+                late,
+            ),
+            (
                 "DELETE FROM used_assertion WHERE rowid IN (SELECT rowid FROM used_assertion WHERE until_ms <= $1 LIMIT $2)",
                 now,
             ),

@@ -24,6 +24,7 @@ pub mod sessions;
 pub mod sign_in;
 pub mod sign_out;
 pub mod test_sign_in;
+pub mod tokens;
 
 /// A write transaction. Everything a flow changes, audit event included, happens in one.
 pub type Tx = Transaction<'static, Sqlite>;
@@ -59,6 +60,7 @@ fn migrator() -> Migrator {
         (3, "sign-in", include_str!("../../migrations/0003_sign_in.sql")),
         (4, "test sign-in", include_str!("../../migrations/0004_test_sign_in.sql")),
         (5, "older release", include_str!("../../migrations/0005_older_release.sql")),
+        (6, "tokens", include_str!("../../migrations/0006_tokens.sql")),
     ];
     Migrator::with_migrations(
         steps

@@ -4,16 +4,19 @@ use actix_web::{HttpResponse, web};
 use serde_json::json;
 
 use super::problem::Problem;
-use super::session::SignedIn;
 use crate::access::AskedAuthentication;
 use crate::flows::Ground;
 use crate::flows::current::CurrentCatalog;
+use crate::flows::principal::Principal;
 use crate::identity::Groups;
 
 /// `GET /api/v1/me`: who is behind this session, as the identity provider vouched for them.
-pub async fn me(user: SignedIn) -> HttpResponse {
-    let session = &user.0;
-    let identity = &session.identity;
+pub async fn me(user: Principal) -> HttpResponse {
+    let identity = user.identity();
+    let (created, expires) = match &user {
+        Principal::Session(session) => (session.created, session.expires),
+        Principal::Token(token) => (token.created, token.expires),
+    };
     HttpResponse::Ok().json(json!({
         "connector": identity.subject.connector,
         "subject": identity.subject.value,
@@ -23,8 +26,8 @@ pub async fn me(user: SignedIn) -> HttpResponse {
         "groups_complete": matches!(identity.groups, Groups::Complete { .. }),
         "attributes": identity.attributes,
         "session": {
-            "created": session.created,
-            "expires": session.expires,
+            "created": created,
+            "expires": expires,
             "authenticated": identity.authentication.instant,
             "authn_context": identity.authentication.context_class,
             "authn_methods": identity.authentication.methods,
@@ -37,15 +40,17 @@ pub async fn me(user: SignedIn) -> HttpResponse {
 /// # Errors
 /// The database refuses.
 pub async fn roles(
-    user: SignedIn,
+    user: Principal,
     ground: web::Data<Ground>,
     catalog: web::Data<CurrentCatalog>,
 ) -> Result<HttpResponse, Problem> {
     let loaded = catalog.get().await?;
     let now = ground.clock.now();
-    let decision = loaded.policy.decide(&user.0.identity);
+    let decision = loaded.policy.decide(user.identity());
+    let scope = user.scope();
     let roles: Vec<serde_json::Value> = decision
         .roles()
+        .filter(|access| scope.covers(access.account().id, &access.role().name))
         .map(|access| {
             let reasons: Vec<serde_json::Value> = access
                 .reasons()
@@ -68,7 +73,7 @@ pub async fn roles(
                 "default_session_s": access.default_session().as_secs(),
                 "max_session_s": access.max_session().as_secs(),
                 "authentication": access.demand().map(AskedAuthentication::from),
-                "step_up": access.unmet(&user.0.identity.authentication, now).is_some(),
+                "step_up": access.unmet(&user.identity().authentication, now).is_some(),
                 "reasons": reasons,
             })
         })

@@ -230,6 +230,20 @@ fn render(problem: &Problem, id: &str, page: bool, request: &HttpRequest) -> Htt
     if let Some(seconds) = problem.retry_after_secs() {
         response.insert_header((header::RETRY_AFTER, seconds.to_string()));
     }
+    // RFC 6750 3: a program learns here that a token is what it lacks, or that the one it sent is the trouble.
+    match problem.kind() {
+        Kind::SignInRequired if !page => {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"rolegate\""));
+        }
+        Kind::TokenRefused => {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"rolegate\", error=\"invalid_token\""));
+        }
+        Kind::TokenScope => {
+            response
+                .insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"rolegate\", error=\"insufficient_scope\""));
+        }
+        _ => {}
+    }
     if let Some(methods) = problem.allowed() {
         response.insert_header((header::ALLOW, methods));
     }

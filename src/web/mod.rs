@@ -26,6 +26,7 @@ pub mod health;
 pub mod limits;
 pub mod oidc;
 pub mod picker;
+pub mod principal;
 pub mod problem;
 pub mod roles;
 pub mod routes;

@@ -35,6 +35,9 @@ pub enum Kind {
     ConnectorUnknown,
     CrossSite,
     RoleNotPermitted,
+    TokenRefused,
+    TokenScope,
+    SessionPolicyInvalid,
     StepUpRequired,
     StepUpExpired,
     StepUpRefused,
@@ -48,7 +51,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::BadRequest,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -67,6 +70,9 @@ impl Kind {
         Self::ConnectorUnknown,
         Self::CrossSite,
         Self::RoleNotPermitted,
+        Self::TokenRefused,
+        Self::TokenScope,
+        Self::SessionPolicyInvalid,
         Self::StepUpRequired,
         Self::StepUpExpired,
         Self::StepUpRefused,
@@ -101,6 +107,9 @@ impl Kind {
             Self::ConnectorUnknown => "connector-unknown",
             Self::CrossSite => "cross-site",
             Self::RoleNotPermitted => "role-not-permitted",
+            Self::TokenRefused => "token-refused",
+            Self::TokenScope => "token-scope",
+            Self::SessionPolicyInvalid => "session-policy-invalid",
             Self::StepUpRequired => "step-up-required",
             Self::StepUpExpired => "step-up-expired",
             Self::StepUpRefused => "step-up-refused",
@@ -117,12 +126,14 @@ impl Kind {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::BadRequest | Self::DurationInvalid | Self::DestinationRefused => StatusCode::BAD_REQUEST,
+            Self::BadRequest | Self::DurationInvalid | Self::DestinationRefused | Self::SessionPolicyInvalid => {
+                StatusCode::BAD_REQUEST
+            }
             Self::NotFound | Self::ConnectorUnknown => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
-            Self::SignInRequired => StatusCode::UNAUTHORIZED,
+            Self::SignInRequired | Self::TokenRefused => StatusCode::UNAUTHORIZED,
             Self::SignInRefused
             | Self::SignInExpired
             | Self::SignInUnsolicited
@@ -133,6 +144,7 @@ impl Kind {
             | Self::IdentityProviderError
             | Self::CrossSite
             | Self::RoleNotPermitted
+            | Self::TokenScope
             | Self::StepUpRequired
             | Self::StepUpExpired
             | Self::StepUpRefused
@@ -167,6 +179,9 @@ impl Kind {
             Self::ConnectorUnknown => "There is no such way to sign in",
             Self::CrossSite => "That came from another site",
             Self::RoleNotPermitted => "You may not use that role",
+            Self::TokenRefused => "That token does not count",
+            Self::TokenScope => "That token was made for less",
+            Self::SessionPolicyInvalid => "That session policy is not possible",
             Self::StepUpRequired => "That role asks you to sign in again",
             Self::StepUpExpired => "That click cannot be carried on",
             Self::StepUpRefused => "That click was somebody else's",
@@ -217,6 +232,15 @@ impl Kind {
             }
             Self::RoleNotPermitted => {
                 "No rule grants it to you. If you need it, ask your administrator and give them the support id below."
+            }
+            Self::TokenRefused => {
+                "It is mistyped, expired or revoked. Sign in again with `rolegate login` or `aws sso login`, or make a new one on the tokens page."
+            }
+            Self::TokenScope => {
+                "You may use the role, but not with this token. Use one that is not limited, or make another."
+            }
+            Self::SessionPolicyInvalid => {
+                "Send a JSON object with a Statement of at most 2,048 characters, and at most ten policy ARNs."
             }
             Self::StepUpRequired => "You may use it after a more recent or a stronger sign-in.",
             Self::StepUpExpired => {

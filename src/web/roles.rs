@@ -13,7 +13,7 @@ use super::picker::{role_title, shell};
 use super::problem::{Kind, Problem};
 use super::session::{CsrfForm, SignedIn};
 use super::{To, caller, here, page, see_other, step_up, views, words};
-use crate::access::{AskedAuthentication, Denied, RoleAccess};
+use crate::access::{Asked, AskedAuthentication, Denied, RoleAccess};
 use crate::aws::{AccountId, Region, RoleName, SessionDuration};
 use crate::catalog::{Catalog, RoleId};
 use crate::flows::current::CurrentCatalog;
@@ -43,12 +43,19 @@ fn wish(
     fields: &Fields,
     delivery: &'static str,
 ) -> Result<Wish, Problem> {
-    Ok(Wish { identity: Arc::clone(&user.0.identity), account, role, duration: duration_in(fields)?, delivery })
+    Ok(Wish {
+        identity: Arc::clone(&user.0.identity),
+        asked: Asked { duration: duration_in(fields)?, ..Asked::role(account, role) },
+        token: None,
+        // A person who presses a button gets what they pressed it for: a whole session.
+        fresh: true,
+        delivery,
+    })
 }
 
 /// The click, so that it can be made again.
 fn click(wish: &Wish, wants: Wanted) -> Click {
-    Click { account: wish.account, role: wish.role.clone(), duration: wish.duration, wants }
+    Click { account: wish.asked.account, role: wish.asked.role.clone(), duration: wish.asked.duration, wants }
 }
 
 /// `POST /roles/{account}/{role}/console`: 303 to the console.
@@ -98,7 +105,7 @@ pub async fn credentials(
         .transpose()?;
     limits.issue(&user.0.identity.person())?;
     let wish = wish(&user, role_in(&path)?, &form.0, format.map_or("page", Format::name))?;
-    let (account, role) = (wish.account, wish.role.clone());
+    let (account, role) = (wish.asked.account, wish.asked.role.clone());
     let click = click(&wish, Wanted::Credentials { format: format.map(|format| format.name().to_owned()) });
     let issued = match flow.credentials(wish, caller(&request)).await {
         Ok(issued) => issued,
@@ -296,6 +303,7 @@ impl From<IssueFlowError> for Problem {
         use crate::issuance::{FederationError, IssueError};
         let kind = match &error {
             IssueFlowError::Denied(Denied::StepUp { .. }) => Kind::StepUpRequired,
+            IssueFlowError::Denied(Denied::OutOfScope { .. }) => Kind::TokenScope,
             IssueFlowError::Denied(Denied::IdpSessionEnding { .. }) => Kind::IdentityProviderSessionEnding,
             IssueFlowError::Denied(_) => Kind::RoleNotPermitted,
             IssueFlowError::Destination(_) => Kind::DestinationRefused,

@@ -9,6 +9,7 @@ use actix_web::http::Method;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, FromRequest, Handler, HttpMessage, HttpRequest, Responder, guard, web};
 
+use super::principal::require_principal;
 use super::problem::{Kind, Problem};
 use super::session::Cookies;
 use super::{api, arrival, aws, health, oidc, picker, roles, saml, sessions, sign_in, sign_out, step_up};
@@ -23,6 +24,10 @@ pub enum Audience {
     SigningIn,
     /// Somebody with a live session.
     SignedIn,
+    /// Somebody with a live session, or a program with a live token.
+    Principal,
+    /// A program that speaks OAuth or AWS's protocols: its handler looks at what it sends, and answers as they say.
+    Client,
 }
 
 /// One row of the table.
@@ -60,8 +65,9 @@ impl Routes<'_> {
         };
         self.rows.push(Row { method, path, audience });
         match audience {
-            Audience::Anyone | Audience::SigningIn => self.config.service(resource.to(handler)),
+            Audience::Anyone | Audience::SigningIn | Audience::Client => self.config.service(resource.to(handler)),
             Audience::SignedIn => self.config.service(resource.wrap(from_fn(require_session)).to(handler)),
+            Audience::Principal => self.config.service(resource.wrap(from_fn(require_principal)).to(handler)),
         };
     }
 
@@ -86,7 +92,7 @@ impl Routes<'_> {
 
 /// Mounts everything and returns the table.
 pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
-    use Audience::{Anyone, SignedIn, SigningIn};
+    use Audience::{Anyone, Principal, SignedIn, SigningIn};
     let mut r = Routes { config, rows: Vec::new() };
 
     r.get("/healthz", Anyone, health::alive);
@@ -128,8 +134,8 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
     r.get("/step-up/{click}", SignedIn, step_up::begin);
     r.get("/continue/{click}", SignedIn, step_up::resume);
 
-    r.get("/api/v1/me", SignedIn, api::me);
-    r.get("/api/v1/roles", SignedIn, api::roles);
+    r.get("/api/v1/me", Principal, api::me);
+    r.get("/api/v1/roles", Principal, api::roles);
 
     let rows = r.rows;
     let table = rows.clone();

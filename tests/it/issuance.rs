@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rolegate::access::{Permit, Policy};
+use rolegate::access::{Asked, Permit, Policy};
 use rolegate::aws::{Credentials, RoleArn};
 use rolegate::identity::{Attributes, Authentication, Groups, NameIdQualifiers, SubjectId, VerifiedIdentity};
 use rolegate::issuance::federation::{Federation, FederationSettings};
@@ -165,7 +165,9 @@ fn permit(now: Timestamp) -> Permit {
     };
     let (account, role) = ("111122223333".parse().unwrap(), "teams/ReadOnly".parse().unwrap());
     let asked = "2h".parse().unwrap();
-    Policy::compile(catalog).permit(&identity, account, &role, Some(asked), now).unwrap()
+    Policy::compile(catalog)
+        .permit(&identity, Asked { duration: Some(asked), ..Asked::role(account, role) }, now)
+        .unwrap()
 }
 
 #[tokio::test]

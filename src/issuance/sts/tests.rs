@@ -29,7 +29,9 @@ async fn asking<T>(ask: impl AsyncFnOnce(Asked<'_>) -> T) -> T {
     let role: RoleArn = ROLE.parse().unwrap();
     let provider = "arn:aws:iam::111122223333:saml-provider/rolegate".parse().unwrap();
     let assertion = Assertion { id: "_a".to_owned(), response: SecretString::from("YXNzZXJ0aW9u+/==") };
-    ask(Asked { role: &role, provider: &provider, assertion: &assertion, duration: hour() }).await
+    let session_policy = SessionPolicy::default();
+    let (duration, session_policy) = (hour(), &session_policy);
+    ask(Asked { role: &role, provider: &provider, assertion: &assertion, duration, session_policy }).await
 }
 
 async fn assume(url: &Url) -> Result<Assumed, StsError> {
