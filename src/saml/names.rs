@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+pub use crate::sys::excerpt;
+
 /// Namespace of assertions.
 pub const SAML: &str = "urn:oasis:names:tc:SAML:2.0:assertion";
 /// Namespace of protocol messages.
@@ -40,18 +42,6 @@ const XML_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 #[must_use]
 pub fn trimmed(text: &str) -> &str {
     text.trim_matches(XML_SPACE)
-}
-
-/// The beginning of a text that somebody else wrote, for an error: without control characters, and short enough to log.
-#[must_use]
-pub fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 200;
-    let mut characters = text.chars().filter(|c| !c.is_control());
-    let mut short: String = characters.by_ref().take(LONGEST).collect();
-    if characters.next().is_some() {
-        short.push('…');
-    }
-    short
 }
 
 /// An `xs:dateTime` with a zone. SAML asks for UTC; an offset names an instant just as well, no zone does not.
@@ -93,12 +83,6 @@ pub fn date_time(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_excerpt_is_short_and_fits_on_a_line() {
-        assert_eq!(excerpt("a\nb\u{1b}[0m"), "ab[0m");
-        assert_eq!(excerpt(&"é".repeat(100_000)).chars().count(), 201);
-    }
 
     #[test]
     fn an_instant_needs_a_zone_and_nothing_else_than_xs_date_time_is_read() {

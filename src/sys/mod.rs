@@ -2,7 +2,9 @@
 
 mod bearer;
 pub mod clock;
+mod excerpt;
 pub mod http;
+pub mod json;
 mod local_path;
 pub mod random;
 pub mod seal;
@@ -11,6 +13,7 @@ mod token;
 
 pub use bearer::{Bearer, BearerKind};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use excerpt::excerpt;
 pub use local_path::LocalPath;
 pub use random::{Rng, SeededRng, SystemRng};
 pub use secrecy::{ExposeSecret, SecretString};

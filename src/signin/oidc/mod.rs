@@ -16,7 +16,6 @@ mod discovery;
 mod error;
 #[cfg(test)]
 mod forge;
-mod json;
 mod judge;
 mod jws;
 mod keys;
@@ -45,18 +44,17 @@ use super::{AwaitingReply, Received, SignIn, Verified};
 use crate::catalog::{ClaimMap, ClockSkew, JwsAlgorithm, OidcConnector, Prefer, Prompt, ResponseMode, UserInfo};
 use crate::identity::{Authentication, ConnectorId, Demand, VerifiedIdentity};
 use crate::sys::Token;
+use crate::sys::json::{self, Object};
 
+pub use crate::sys::json::JsonError;
 pub use callback::Callback;
 pub use discovery::{DiscoveryError, NoClientAuth, ProviderMetadata, discovery_url};
 pub use error::{OidcError, Public};
-pub use json::JsonError;
 pub use jws::{JwsError, Purpose};
 pub use keys::{Key, KeyKind, Keys, KeysError, Skipped, Unusable};
 pub use start::{Started, start};
 pub use token::{Credential, TokenRequest, TokenResponse, client_jwks};
 pub use userinfo::{UserinfoAnswer, UserinfoRequest};
-
-use json::Object;
 
 /// Everything that decides about the answers of one connector.
 #[derive(Clone)]

@@ -7,12 +7,12 @@ use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserializer, de};
 use serde_json::{Map, Value};
 
-use crate::saml::names::excerpt;
+use super::excerpt;
 
 /// A JSON object in which no name stands twice.
-pub(super) type Object = Map<String, Value>;
+pub type Object = Map<String, Value>;
 
-/// How deep objects and arrays may lie in each other. Claims need three or four.
+/// How deep objects and arrays may lie in each other. Claims need three or four, policies six.
 const MAX_DEPTH: usize = 16;
 
 /// Why a text is not the JSON object that was expected.
@@ -45,7 +45,10 @@ impl JsonError {
 }
 
 /// Reads one object and nothing behind it.
-pub(super) fn object(bytes: &[u8], limit: usize) -> Result<Object, JsonError> {
+///
+/// # Errors
+/// [`JsonError`] says why it is not read.
+pub fn object(bytes: &[u8], limit: usize) -> Result<Object, JsonError> {
     if bytes.len() > limit {
         return Err(JsonError::TooLarge { size: bytes.len(), limit });
     }
