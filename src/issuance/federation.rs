@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ use crate::sys::Rng;
 
 /// Many times what the endpoint ever answers.
 const MAX_ANSWER: usize = 64 * 1024;
+/// For how long AWS takes a sign-in token.
+const LINK_LIFETIME: SignedDuration = SignedDuration::from_mins(15);
 
 /// How the federation endpoint is called.
 #[derive(Debug, Clone)]
@@ -46,7 +48,13 @@ impl FederationSettings {
 }
 
 /// A link that signs whoever opens it in to the console, for 15 minutes and perhaps more than once: a bearer secret.
-pub struct ConsoleLogin(SecretString);
+pub struct ConsoleLogin {
+    link: SecretString,
+    /// Until when the link can be opened.
+    pub opens_until: Timestamp,
+    /// When the console it opens ends.
+    pub ends: Timestamp,
+}
 
 impl fmt::Debug for ConsoleLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,7 +66,7 @@ impl ConsoleLogin {
     /// The link, for a `Location` header with `no-store`.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.link.expose_secret()
     }
 }
 
@@ -175,7 +183,9 @@ impl Federation {
             .append_pair("Issuer", self.settings.issuer.as_str())
             .append_pair("Destination", destination.as_str())
             .append_pair("SigninToken", &token);
-        Ok(ConsoleLogin(SecretString::from(String::from(url))))
+        let ends = credentials.expiration;
+        let opens_until = now.checked_add(LINK_LIFETIME).map_or(ends, |until| until.min(ends));
+        Ok(ConsoleLogin { link: SecretString::from(String::from(url)), opens_until, ends })
     }
 
     fn endpoint(&self, partition: Partition, region: &Region) -> Url {

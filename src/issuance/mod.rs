@@ -8,7 +8,7 @@
 //! 3. [`federation`] turns credentials into a link to the console, at a destination [`console`] allows;
 //! 4. [`formats`] writes credentials down the way shells and SDKs read them.
 //!
-//! [`metadata`] is what an AWS account is told to trust.
+//! [`profiles`] writes the configuration by which AWS's tools come for them; [`metadata`] is what an AWS account is told to trust.
 
 pub mod assertion;
 mod breaker;
@@ -20,6 +20,7 @@ pub mod federation;
 pub mod formats;
 mod issuer;
 pub mod metadata;
+pub mod profiles;
 pub mod sts;
 
 pub use console::{ConsoleDestination, Consoles, DestinationRefused};

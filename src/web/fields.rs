@@ -31,6 +31,8 @@ pub enum FormError {
     Repeated(String),
     #[error("the field `{0}` is missing")]
     Missing(&'static str),
+    #[error("there is no field `{name}` here, only {known}")]
+    Unknown { name: String, known: String },
 }
 
 impl FormError {
@@ -45,6 +47,7 @@ impl FormError {
             Self::CutOff(_) => "form-cut-off",
             Self::Repeated(_) => "form-field-repeated",
             Self::Missing(_) => "form-field-missing",
+            Self::Unknown { .. } => "form-field-unknown",
         }
     }
 }
@@ -61,6 +64,9 @@ impl From<FormError> for Problem {
             FormError::CutOff(_) => Self::new(Kind::BadRequest),
             FormError::Repeated(_) => Self::new(Kind::BadRequest).detail("A field was sent twice."),
             FormError::Missing(name) => Self::new(Kind::BadRequest).detail(format!("The field `{name}` is missing.")),
+            FormError::Unknown { name, known } => {
+                Self::new(Kind::BadRequest).detail(format!("There is no `{name}` here; this takes {known}."))
+            }
         };
         problem.caused_by(error)
     }
@@ -94,6 +100,22 @@ impl Fields {
         Self::parse(request.query_string().as_bytes())
     }
 
+    /// Nothing but these fields may have been sent.
+    ///
+    /// # Errors
+    /// Another was; the error names it.
+    pub fn only(&self, known: &[&str]) -> Result<(), FormError> {
+        match self.0.keys().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(FormError::Unknown { name: crate::sys::excerpt(name), known: listed(known) }),
+            None => Ok(()),
+        }
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
@@ -111,6 +133,17 @@ impl Fields {
     /// It is not; the error names it.
     pub fn need(&self, name: &'static str) -> Result<&str, FormError> {
         self.get(name).ok_or(FormError::Missing(name))
+    }
+}
+
+/// Names of fields, for a sentence: `a`, `b` and `c`.
+#[must_use]
+pub fn listed(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.as_slice() {
+        [] => "nothing".to_owned(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
 
@@ -199,14 +232,31 @@ async fn read_bytes(
     if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(FormError::ContentType);
     }
-    let reading = tokio::time::timeout(SLOWEST, read_body(payload, limits, limit));
+    in_time(payload, limits, limit).await
+}
+
+/// Reads a whole body of at most [`BodyLimits::form`] bytes, whatever it is said to be.
+///
+/// # Errors
+/// Too large, too slow, or cut off.
+pub async fn read_body(request: &HttpRequest, payload: &mut Payload) -> Result<web::BytesMut, FormError> {
+    let limits = BodyLimits::of(request);
+    in_time(payload, &limits, limits.form).await.map(|(body, _)| body)
+}
+
+async fn in_time(
+    payload: &mut Payload,
+    limits: &BodyLimits,
+    limit: usize,
+) -> Result<(web::BytesMut, Place), FormError> {
+    let reading = tokio::time::timeout(SLOWEST, collect(payload, limits, limit));
     reading.await.map_err(|_| FormError::TooSlow(SLOWEST))?
 }
 
 /// A form that takes longer than this to arrive is given up, so that slow senders cannot hold connections.
 const SLOWEST: Duration = Duration::from_secs(15);
 
-async fn read_body(
+async fn collect(
     payload: &mut Payload,
     limits: &BodyLimits,
     limit: usize,

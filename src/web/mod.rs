@@ -31,6 +31,7 @@ pub mod problem;
 pub mod roles;
 pub mod routes;
 pub mod saml;
+pub mod search;
 pub mod session;
 pub mod sessions;
 pub mod sign_in;

@@ -25,7 +25,7 @@ use crate::issuance::{Format, Issued};
 use crate::store::clicks::{Click, Wanted};
 
 /// The role in the address.
-fn role_in(path: &web::Path<(String, String)>) -> Result<(AccountId, RoleName), Problem> {
+pub(super) fn role_in(path: &web::Path<(String, String)>) -> Result<(AccountId, RoleName), Problem> {
     let not_found = |_| Problem::new(Kind::NotFound);
     Ok((path.0.parse().map_err(not_found)?, path.1.parse().map_err(not_found)?))
 }
@@ -141,7 +141,8 @@ pub async fn credentials(
     Ok(response)
 }
 
-fn region_of(catalog: &Catalog, account: AccountId, role: &RoleName) -> Option<Region> {
+/// The region a role's users work in, where the catalog names one.
+pub(super) fn region_of(catalog: &Catalog, account: AccountId, role: &RoleName) -> Option<Region> {
     let of_role = catalog.role(account, role).and_then(|role| role.region.clone());
     of_role.or_else(|| catalog.account(account).and_then(|account| account.region.clone()))
 }

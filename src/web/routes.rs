@@ -134,8 +134,10 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
     r.get("/step-up/{click}", SignedIn, step_up::begin);
     r.get("/continue/{click}", SignedIn, step_up::resume);
 
-    r.get("/api/v1/me", Principal, api::me);
-    r.get("/api/v1/roles", Principal, api::roles);
+    r.get("/api/v1/me", Principal, api::me::me);
+    r.get("/api/v1/roles", Principal, api::roles::roles);
+    r.post("/api/v1/roles/{account}/{role:.+}/credentials", Principal, api::issue::credentials);
+    r.post("/api/v1/roles/{account}/{role:.+}/console", Principal, api::issue::console);
 
     let rows = r.rows;
     let table = rows.clone();

@@ -8,6 +8,7 @@ use crate::aws::SessionDuration;
 
 use super::counted;
 use super::shell::{Notice, Shell, Tone};
+use crate::web::search::{Search, account_text, role_text};
 
 /// `GET /?q=`.
 ///
@@ -135,8 +136,7 @@ pub fn spoken(seconds: u32) -> String {
 }
 
 impl Picker {
-    /// Filters by `query`: a role stays when each word is somewhere in its account's name, id or tags, its name or its
-    /// description, in any case. Counts what stays, and opens the accounts when that is little enough to read.
+    /// Filters by `query`, see [`Search`]. Counts what stays, and opens the accounts when that is little enough to read.
     #[must_use]
     pub fn new(
         shell: Shell,
@@ -147,13 +147,14 @@ impl Picker {
         no_roles: NoRoles,
     ) -> Self {
         let total = accounts.iter().map(|account| account.roles.len()).sum();
-        let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
-        if !words.is_empty() {
-            favourites.retain(|role| role.matches(&role.account.as_ref().map_or_else(String::new, label_text), &words));
-            recent.retain(|role| role.matches(&role.account.as_ref().map_or_else(String::new, label_text), &words));
+        let search = Search::new(query);
+        if !search.is_empty() {
+            favourites
+                .retain(|role| role.matches(&role.account.as_ref().map_or_else(String::new, label_text), &search));
+            recent.retain(|role| role.matches(&role.account.as_ref().map_or_else(String::new, label_text), &search));
             for account in &mut accounts {
                 let about = account.text();
-                account.roles.retain(|role| role.matches(&about, &words));
+                account.roles.retain(|role| role.matches(&about, &search));
             }
             accounts.retain(|account| !account.roles.is_empty());
         }
@@ -173,19 +174,15 @@ fn label_text(label: &AccountLabel) -> String {
 
 impl AccountGroup {
     fn text(&self) -> String {
-        let mut text = format!("{} {}", self.name, self.id);
-        for tag in &self.tags {
-            text.extend([" ", &tag.key, "=", &tag.value]);
-        }
-        text.to_lowercase()
+        account_text(&self.name, &self.id, self.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())))
     }
 }
 
 impl RoleRow {
-    /// Whether each word (in lower case) is in the role's text or in `about`, its account's.
-    fn matches(&self, about: &str, words: &[String]) -> bool {
-        let own = format!("{}{} {} {}", self.path, self.name, self.description, self.asks).to_lowercase();
-        words.iter().all(|word| own.contains(word.as_str()) || about.contains(word.as_str()))
+    /// Whether the search finds the role, by itself or by `about`, its account's text.
+    fn matches(&self, about: &str, search: &Search) -> bool {
+        let name = format!("{}{}", self.path, self.name);
+        search.finds(&role_text(&name, &self.description, self.asks), about)
     }
 
     /// A row in an account's group, not a favourite.

@@ -1,0 +1,253 @@
+//! Using a role: credentials, and links to the console.
+
+use std::sync::Arc;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::body::Members;
+use super::{Acting, query, wrong};
+use crate::access::Asked;
+use crate::aws::{AccountId, InvalidSessionPolicy, PolicyArn, Region, RoleName, SessionDuration, SessionPolicy};
+use crate::flows::current::Loaded;
+use crate::flows::issue::{Issue, Wish};
+use crate::flows::principal::Principal;
+use crate::issuance::Format;
+use crate::issuance::formats::Context;
+use crate::web::caller;
+use crate::web::fields::Fields;
+use crate::web::limits::Limits;
+use crate::web::problem::{Kind, Problem};
+use crate::web::roles::{region_of, role_in};
+
+/// What credentials are asked for. Everything may be left out.
+#[derive(Debug)]
+pub struct CredentialsRequest {
+    /// How long they are to live: seconds, or a text such as `1h`, `90m` or `3600`. The role and its rule may allow less.
+    pub duration: Option<SessionDuration>,
+    /// An inline session policy, which allows less than the role: the document itself, or the text of it.
+    pub policy: Option<String>,
+    /// Managed policies that do the same, by ARN; at most ten.
+    pub policy_arns: Vec<PolicyArn>,
+    /// The region whose STS is called, and that formats with a region name; else what the catalog says.
+    pub region: Option<Region>,
+    /// Whether only credentials that nobody has had yet will do.
+    pub fresh: bool,
+}
+
+impl CredentialsRequest {
+    fn read(mut members: Members) -> Result<Self, Problem> {
+        let read = Self {
+            duration: duration(members.take("duration"))?,
+            policy: policy(members.take("policy"))?,
+            policy_arns: members
+                .texts("policy_arns")?
+                .iter()
+                .map(|text| {
+                    text.parse().map_err(|e: crate::aws::InvalidPolicyArn| refused_policy(e.to_string()).caused_by(e))
+                })
+                .collect::<Result<_, _>>()?,
+            region: members.text("region")?.map(|text| region(&text)).transpose()?,
+            fresh: members.switch("fresh")?,
+        };
+        members.end()?;
+        Ok(read)
+    }
+
+    fn session_policy(&mut self) -> Result<SessionPolicy, Problem> {
+        let arns = std::mem::take(&mut self.policy_arns);
+        SessionPolicy::new(self.policy.as_deref(), arns)
+            .map_err(|e: InvalidSessionPolicy| refused_policy(e.to_string()).caused_by(e))
+    }
+}
+
+/// What page of the console is asked for. Everything may be left out.
+#[derive(Debug)]
+pub struct ConsoleRequest {
+    /// A page of the AWS Management Console; else the role's own, or the console's home.
+    pub destination: Option<String>,
+    /// How long the console may be used: seconds, or a text such as `1h`. The role and its rule may allow less.
+    pub duration: Option<SessionDuration>,
+}
+
+impl ConsoleRequest {
+    fn read(mut members: Members) -> Result<Self, Problem> {
+        let read = Self {
+            destination: members.text("destination")?.filter(|text| !text.is_empty()),
+            duration: duration(members.take("duration"))?,
+        };
+        members.end()?;
+        Ok(read)
+    }
+}
+
+/// A link to the console.
+#[derive(Debug, Serialize)]
+pub struct ConsoleLink {
+    /// Opens the console for whoever has it: a secret until it was used or has expired.
+    pub url: String,
+    /// Until when the link can be opened.
+    pub expires: Timestamp,
+    /// When the console that it opens ends.
+    pub session_expires: Timestamp,
+}
+
+fn duration(value: Option<Value>) -> Result<Option<SessionDuration>, Problem> {
+    let refused = || Problem::new(Kind::DurationInvalid);
+    match value {
+        None => Ok(None),
+        Some(Value::String(text)) => text.parse().map(Some).map_err(|e| refused().caused_by(e)),
+        Some(Value::Number(seconds)) => {
+            let seconds = seconds.as_u64().and_then(|seconds| u32::try_from(seconds).ok()).ok_or_else(refused)?;
+            SessionDuration::from_secs(seconds).map(Some).map_err(|e| refused().caused_by(e))
+        }
+        Some(_) => Err(refused()),
+    }
+}
+
+/// The inline policy as text: it may have come as that, or as the document.
+fn policy(value: Option<Value>) -> Result<Option<String>, Problem> {
+    match value {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(document @ Value::Object(_)) => Ok(Some(document.to_string())),
+        Some(_) => Err(Problem::new(Kind::SessionPolicyInvalid)),
+    }
+}
+
+/// The types' own words, as a sentence.
+fn refused_policy(words: String) -> Problem {
+    let mut words = words;
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    Problem::new(Kind::SessionPolicyInvalid).detail(format!("{words}."))
+}
+
+fn region(text: &str) -> Result<Region, Problem> {
+    text.parse().map_err(|e| wrong("`region` is the name of an AWS region, such as eu-west-1.").caused_by(e))
+}
+
+/// The word for a delivery in the audit log.
+const fn delivery(format: Format) -> &'static str {
+    match format {
+        Format::Json => "api:json",
+        Format::Process => "api:process",
+        Format::Env => "api:env",
+        Format::Fish => "api:fish",
+        Format::PowerShell => "api:powershell",
+        Format::Cmd => "api:cmd",
+        Format::Ini => "api:ini",
+    }
+}
+
+fn wish(user: &Principal, asked: Asked, fresh: bool, delivery: &'static str) -> Wish {
+    Wish {
+        identity: Arc::clone(user.identity()),
+        asked: Asked { scope: user.scope(), ..asked },
+        token: user.token_id().map(str::to_owned),
+        fresh,
+        delivery,
+    }
+}
+
+/// A region that the role's partition does not have is refused to whoever may use the role; others are told that they may
+/// not, and nothing about its account.
+fn fits(
+    loaded: &Loaded,
+    user: &Principal,
+    account: AccountId,
+    role: &RoleName,
+    region: &Region,
+) -> Result<(), Problem> {
+    let decision = loaded.policy.decide(user.identity());
+    match decision.role(account, role).map(|access| access.account().partition) {
+        Some(partition) if !partition.has_region(region) => {
+            Err(wrong(format!("The region {region} is not in this account's partition, {partition}.")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `POST /api/v1/roles/{account}/{role}/credentials?format=&download=`.
+///
+/// # Errors
+/// The request makes no sense, or [`IssueFlowError`](crate::flows::issue::IssueFlowError) as people are told it.
+pub async fn credentials(
+    request: HttpRequest,
+    user: Acting,
+    path: web::Path<(String, String)>,
+    members: Members,
+    flow: web::Data<Issue>,
+    limits: web::Data<Limits>,
+) -> Result<HttpResponse, Problem> {
+    let Acting(user) = user;
+    let fields = query(&request, &["format", "download"])?;
+    let format = format(&fields)?;
+    let download = match fields.get("download") {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(wrong("`download` is true or false.")),
+    };
+    let (account, role) = role_in(&path)?;
+    let mut body = CredentialsRequest::read(members)?;
+    let session_policy = body.session_policy()?;
+    limits.issue(&user.identity().person())?;
+    let loaded = flow.catalog.get().await?;
+    if let Some(region) = &body.region {
+        fits(&loaded, &user, account, &role, region)?;
+    }
+    let asked = Asked {
+        duration: body.duration,
+        session_policy,
+        region: body.region.clone(),
+        ..Asked::role(account, role.clone())
+    };
+    let issued = flow.credentials(wish(&user, asked, body.fresh, delivery(format)), caller(&request)).await?;
+    let region = body.region.or_else(|| region_of(&loaded.catalog, account, &role));
+    let context = Context { role: issued.role(), region: region.as_ref() };
+    let mut response = HttpResponse::Ok();
+    response.content_type(format.content_type()).insert_header((header::CACHE_CONTROL, "no-store"));
+    if download {
+        let name = format!("attachment; filename=\"{}\"", format.file_name(&context));
+        response.insert_header((header::CONTENT_DISPOSITION, name));
+    }
+    Ok(response.body(format.render(issued.credentials(), &context).expose_secret().to_owned()))
+}
+
+fn format(fields: &Fields) -> Result<Format, Problem> {
+    let Some(text) = fields.get("format") else { return Ok(Format::Json) };
+    text.parse().map_err(|e| {
+        wrong("There is no such format; use json, process, env, fish, powershell, cmd or ini.").caused_by(e)
+    })
+}
+
+/// `POST /api/v1/roles/{account}/{role}/console`.
+///
+/// # Errors
+/// The request makes no sense, or [`IssueFlowError`](crate::flows::issue::IssueFlowError) as people are told it.
+pub async fn console(
+    request: HttpRequest,
+    user: Acting,
+    path: web::Path<(String, String)>,
+    members: Members,
+    flow: web::Data<Issue>,
+    limits: web::Data<Limits>,
+) -> Result<HttpResponse, Problem> {
+    let Acting(user) = user;
+    query(&request, &[])?;
+    let (account, role) = role_in(&path)?;
+    let body = ConsoleRequest::read(members)?;
+    limits.issue(&user.identity().person())?;
+    let asked = Asked { duration: body.duration, ..Asked::role(account, role) };
+    let login = flow.console(wish(&user, asked, true, "api:console"), body.destination, caller(&request)).await?;
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(ConsoleLink {
+        url: login.expose().to_owned(),
+        expires: login.opens_until,
+        session_expires: login.ends,
+    }))
+}
