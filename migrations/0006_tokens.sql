@@ -30,11 +30,13 @@ CREATE INDEX token_authorization_of_subject ON token_authorization (connector, s
 CREATE INDEX token_authorization_of_session ON token_authorization (session);
 CREATE INDEX token_authorization_by_expiry ON token_authorization (expires_ms);
 
--- `used_ms` is set when a refresh token was exchanged: it is kept, so that its second use is noticed.
+-- `used_ms` is set when a refresh token was exchanged: it is kept, so that its second use is noticed. `scope` is set on an
+-- access token that was asked for with less than its authorization allows.
 CREATE TABLE token (
     hash           BLOB    NOT NULL PRIMARY KEY,
     authorized_by  TEXT    NOT NULL REFERENCES token_authorization (id) ON DELETE CASCADE,
     kind           TEXT    NOT NULL,
+    scope          TEXT,
     created_ms     INTEGER NOT NULL,
     expires_ms     INTEGER NOT NULL,
     used_ms        INTEGER
@@ -43,27 +45,28 @@ CREATE INDEX token_of_authorization ON token (authorized_by);
 CREATE INDEX token_by_expiry ON token (expires_ms);
 
 -- An authorization code (RFC 6749 4.1). Kept for a while after its use, which `used_ms` and `came_to` tell of: whoever
--- presents it again ends what it came to.
+-- presents it again ends what it came to. Who allowed it is known by `session`, which must still be live when the code is
+-- exchanged: signing out ends a code too.
 CREATE TABLE authorization_code (
-    hash         BLOB    NOT NULL PRIMARY KEY,
-    client       TEXT    NOT NULL,
-    client_name  TEXT    NOT NULL,
-    redirect_uri TEXT    NOT NULL,
-    challenge    TEXT    NOT NULL,
-    scope        TEXT    NOT NULL,
-    identity     TEXT    NOT NULL,
-    session      TEXT    NOT NULL,
-    client_address TEXT  NOT NULL,
-    user_agent   TEXT    NOT NULL,
-    created_ms   INTEGER NOT NULL,
-    expires_ms   INTEGER NOT NULL,
-    used_ms      INTEGER,
-    came_to      TEXT
+    hash           BLOB    NOT NULL PRIMARY KEY,
+    client         TEXT    NOT NULL,
+    client_name    TEXT    NOT NULL,
+    redirect_uri   TEXT    NOT NULL,
+    challenge      TEXT    NOT NULL,
+    scope          TEXT    NOT NULL,
+    session        TEXT    NOT NULL,
+    client_address TEXT    NOT NULL,
+    user_agent     TEXT    NOT NULL,
+    created_ms     INTEGER NOT NULL,
+    expires_ms     INTEGER NOT NULL,
+    used_ms        INTEGER,
+    came_to        TEXT
 ) STRICT;
 CREATE INDEX authorization_code_by_expiry ON authorization_code (expires_ms);
 
 -- A device's request (RFC 8628). `user_code_mac` is an HMAC: the code is too short for a plain hash. `decision` is
--- NULL, 'approved' or 'refused'; `approval` is who said yes and in which session, as JSON.
+-- NULL, 'approved' or 'refused'; `decided_by` is the public id of the session that said so, `decided_from` and
+-- `decided_with` the address and the browser.
 CREATE TABLE device_request (
     hash            BLOB    NOT NULL PRIMARY KEY,
     user_code_mac   BLOB    NOT NULL,
@@ -77,7 +80,9 @@ CREATE TABLE device_request (
     interval_ms     INTEGER NOT NULL,
     polled_ms       INTEGER,
     decision        TEXT,
-    approval        TEXT
+    decided_by      TEXT,
+    decided_from    TEXT,
+    decided_with    TEXT
 ) STRICT;
 CREATE UNIQUE INDEX device_request_by_user_code ON device_request (user_code_mac);
 CREATE INDEX device_request_by_expiry ON device_request (expires_ms);

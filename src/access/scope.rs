@@ -30,6 +30,14 @@ impl Scope {
         self.roles.as_ref().is_none_or(|roles| roles.iter().any(|role| role.account == account && role.name == *name))
     }
 
+    /// What is left of it for somebody who asks for no more than `asked`; `None` where that is more than there is.
+    /// Roles cannot be asked for by OAuth's words, so those stay as they are.
+    #[must_use]
+    pub fn narrowed_to(&self, asked: &Self) -> Option<Self> {
+        let wider = asked.issue && !self.issue;
+        (!wider).then(|| Self { issue: asked.issue, roles: self.roles.clone() })
+    }
+
     /// Whether credentials of a role may be had.
     #[must_use]
     pub fn lets_issue(&self, account: AccountId, name: &RoleName) -> bool {
@@ -85,6 +93,17 @@ mod tests {
             assert_eq!(scope.to_string().parse::<Scope>().unwrap(), scope);
         }
         assert_eq!("read admin".parse::<Scope>().unwrap_err().0, "admin");
+    }
+
+    #[test]
+    fn a_scope_is_narrowed_and_never_widened() {
+        let role: RoleId = "111122223333/Deploy".parse().unwrap();
+        let chosen = |issue| Scope { issue, roles: Some([role.clone()].into()) };
+        assert_eq!(Scope::FULL.narrowed_to(&Scope::READ), Some(Scope::READ));
+        assert_eq!(Scope::READ.narrowed_to(&Scope::FULL), None);
+        assert_eq!(chosen(true).narrowed_to(&Scope::FULL), Some(chosen(true)), "the roles stay");
+        assert_eq!(chosen(true).narrowed_to(&Scope::READ), Some(chosen(false)));
+        assert_eq!(chosen(false).narrowed_to(&Scope::FULL), None);
     }
 
     #[test]

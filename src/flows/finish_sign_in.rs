@@ -260,8 +260,8 @@ struct Refused<'r> {
     caller: &'r Caller,
 }
 
-/// A name for a session that opens nothing: 128 random bits in hex.
-fn public_id(rng: &dyn Rng) -> String {
+/// A name that opens nothing: 128 random bits in hex.
+pub(super) fn public_id(rng: &dyn Rng) -> String {
     let mut bytes = [0_u8; 16];
     rng.fill(&mut bytes);
     format!("{:032x}", u128::from_be_bytes(bytes))

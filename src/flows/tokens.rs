@@ -91,6 +91,7 @@ impl Tokens {
         }
         let now = self.ground.clock.now();
         let found = self.ground.store.token(&token.hash(), token.kind()).await?.ok_or(TokenRefused::Unknown)?;
+        let scope = found.scope().clone();
         let authorization = found.authorization;
         if now >= found.expires || now >= authorization.expires {
             return Err(TokenRefused::Expired);
@@ -127,7 +128,7 @@ impl Tokens {
             id: authorization.id,
             kind: authorization.kind,
             identity: Arc::new(authorization.identity),
-            scope: authorization.scope,
+            scope,
             client: authorization.client,
             label: authorization.label,
             created: authorization.created,

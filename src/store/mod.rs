@@ -14,8 +14,10 @@ use sqlx::sqlite::{
 use sqlx::{SqlSafeStr, Sqlite, Transaction};
 
 pub mod audit;
+pub mod authorization_codes;
 pub mod catalog;
 pub mod clicks;
+pub mod devices;
 pub mod housekeeping;
 pub mod keys;
 pub mod metadata;

@@ -217,3 +217,12 @@ impl Store {
         Ok(())
     }
 }
+
+/// The session of that public id, live or not.
+///
+/// # Errors
+/// The database refuses, or the row makes no sense.
+pub async fn by_public_id(tx: &mut Tx, public_id: &str) -> Result<Option<StoredSession>, StoreError> {
+    let row = sqlx::query(session_columns!("WHERE public_id = $1")).bind(public_id).fetch_optional(&mut **tx).await?;
+    row.as_ref().map(session_from).transpose()
+}

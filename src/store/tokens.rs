@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use super::{Store, StoreError, Tx, millis, parse_json, timestamp, to_json};
 use crate::access::Scope;
 use crate::identity::{PersonId, VerifiedIdentity};
-use crate::sys::{BearerKind, TokenHash};
+use crate::sys::{Bearer, BearerKind, TokenHash};
 
 const TABLE: &str = "token_authorization";
 
@@ -76,6 +76,16 @@ pub struct StoredToken {
     pub expires: Timestamp,
     /// When a refresh token was exchanged.
     pub used: Option<Timestamp>,
+    /// What the token was made for, where that is less than its authorization.
+    pub narrowed: Option<Scope>,
+}
+
+impl StoredToken {
+    /// What the token may be used for.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        self.narrowed.as_ref().unwrap_or(&self.authorization.scope)
+    }
 }
 
 /// The columns that [`authorization_from`] reads, in their order, between other words of a statement.
@@ -110,6 +120,21 @@ fn authorization_from(row: &SqliteRow) -> Result<Authorization, StoreError> {
         last_used_from: row.try_get("last_used_from")?,
         client_address: row.try_get("client_address")?,
         user_agent: row.try_get("user_agent")?,
+    })
+}
+
+const TOKEN_BY_HASH: &str =
+    "SELECT a.*, t.expires_ms AS token_expires_ms, t.used_ms AS token_used_ms, t.scope AS token_scope
+     FROM token t JOIN token_authorization a ON a.id = t.authorized_by WHERE t.hash = $1 AND t.kind = $2";
+
+fn token_from(row: &SqliteRow) -> Result<StoredToken, StoreError> {
+    let used: Option<i64> = row.try_get("token_used_ms")?;
+    let narrowed: Option<&str> = row.try_get("token_scope")?;
+    Ok(StoredToken {
+        authorization: authorization_from(row)?,
+        expires: timestamp("token", row.try_get("token_expires_ms")?)?,
+        used: used.map(|at| timestamp("token", at)).transpose()?,
+        narrowed: narrowed.map(|text| parse_json("token", text)).transpose()?,
     })
 }
 
@@ -174,6 +199,56 @@ pub async fn add_token(
         .bind(kind.as_str())
         .bind(millis(created))
         .bind(millis(expires))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Keeps a token that was derived and not drawn, so that whoever derives it again finds it there. `narrowed` is what it
+/// counts for, where that is less than its authorization.
+///
+/// # Errors
+/// The database refuses.
+pub async fn add_derived_token(
+    tx: &mut Tx,
+    token: &Bearer,
+    authorization: &str,
+    narrowed: Option<&Scope>,
+    created: Timestamp,
+    expires: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO token (hash, authorized_by, kind, scope, created_ms, expires_ms) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (hash) DO NOTHING",
+    )
+    .bind(token.hash().as_slice())
+    .bind(authorization)
+    .bind(token.kind().as_str())
+    .bind(narrowed.map(to_json))
+    .bind(millis(created))
+    .bind(millis(expires))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// The token behind a hash, as [`Store::token`] finds it, while nobody else writes.
+///
+/// # Errors
+/// The database refuses, or the row makes no sense.
+pub async fn find(tx: &mut Tx, hash: &TokenHash, kind: BearerKind) -> Result<Option<StoredToken>, StoreError> {
+    let row = sqlx::query(TOKEN_BY_HASH).bind(hash.as_slice()).bind(kind.as_str()).fetch_optional(&mut **tx).await?;
+    row.as_ref().map(token_from).transpose()
+}
+
+/// Notes that a refresh token was exchanged; the first time counts.
+///
+/// # Errors
+/// The database refuses.
+pub async fn mark_used(tx: &mut Tx, hash: &TokenHash, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query("UPDATE token SET used_ms = $2 WHERE hash = $1 AND used_ms IS NULL")
+        .bind(hash.as_slice())
+        .bind(millis(now))
         .execute(&mut **tx)
         .await?;
     Ok(())
@@ -248,21 +323,9 @@ impl Store {
     /// # Errors
     /// The database refuses, or the row makes no sense.
     pub async fn token(&self, hash: &TokenHash, kind: BearerKind) -> Result<Option<StoredToken>, StoreError> {
-        let row = sqlx::query(
-            "SELECT a.*, t.expires_ms AS token_expires_ms, t.used_ms AS token_used_ms
-             FROM token t JOIN token_authorization a ON a.id = t.authorized_by WHERE t.hash = $1 AND t.kind = $2",
-        )
-        .bind(hash.as_slice())
-        .bind(kind.as_str())
-        .fetch_optional(self.reader())
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let used: Option<i64> = row.try_get("token_used_ms")?;
-        Ok(Some(StoredToken {
-            authorization: authorization_from(&row)?,
-            expires: timestamp("token", row.try_get("token_expires_ms")?)?,
-            used: used.map(|at| timestamp("token", at)).transpose()?,
-        }))
+        let row =
+            sqlx::query(TOKEN_BY_HASH).bind(hash.as_slice()).bind(kind.as_str()).fetch_optional(self.reader()).await?;
+        row.as_ref().map(token_from).transpose()
     }
 
     /// What a person has allowed, live or not, the newest first.
