@@ -16,10 +16,14 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::audit::{Chain, ChainKey, Event, Kind};
-use crate::config::{Config, Database, Rate, SealingKeySource, StoreConfig, sealing_key_from_base64};
+use crate::config::{Config, Database, DeviceCodes, Rate, SealingKeySource, StoreConfig, sealing_key_from_base64};
+use crate::flows::authorize::Authorize;
+use crate::flows::clients::Clients;
 use crate::flows::connectors::{Connectors, OwnKeys};
 use crate::flows::current::CurrentCatalog;
+use crate::flows::device::{ApproveFrom, Devices};
 use crate::flows::finish_sign_in::{FinishSignIn, SessionTimes};
+use crate::flows::grant_tokens::GrantTokens;
 use crate::flows::issue::Issue;
 use crate::flows::judges::Judges;
 use crate::flows::places::Places;
@@ -213,6 +217,10 @@ struct Services {
     finish: web::Data<FinishSignIn>,
     sessions: web::Data<Sessions>,
     tokens: web::Data<Tokens>,
+    clients: web::Data<Clients>,
+    authorize: web::Data<Authorize>,
+    devices: web::Data<Devices>,
+    grant_tokens: web::Data<GrantTokens>,
     sign_out: web::Data<SignOut>,
     receive_logout: web::Data<ReceiveLogout>,
     step_up: web::Data<StepUp>,
@@ -308,6 +316,7 @@ impl App {
                 end_at_sign_out: config.tokens.end_at_sign_out,
             },
         };
+        let clients = Clients { ground: ground.clone() };
         let rate = |rate: &Rate| crate::web::limits::Rate { per_minute: rate.per_minute, burst: rate.burst };
         let start = StartSignIn {
             ground: ground.clone(),
@@ -364,6 +373,21 @@ impl App {
                 judges,
             }),
             sessions: web::Data::new(sessions),
+            authorize: web::Data::new(Authorize {
+                ground: ground.clone(),
+                clients: clients.clone(),
+                issuer: public_url.clone(),
+            }),
+            devices: web::Data::new(Devices {
+                ground: ground.clone(),
+                from: match config.tokens.device_codes {
+                    DeviceCodes::Anywhere => ApproveFrom::Anywhere,
+                    DeviceCodes::SameNetwork => ApproveFrom::SameNetwork,
+                    DeviceCodes::Off => ApproveFrom::Nowhere,
+                },
+            }),
+            grant_tokens: web::Data::new(GrantTokens { ground: ground.clone(), tokens: tokens.clone() }),
+            clients: web::Data::new(clients),
             tokens: web::Data::new(tokens),
             issue: web::Data::new(Issue {
                 ground: ground.clone(),
@@ -514,6 +538,10 @@ impl Services {
             .app_data(self.receive_logout_token.clone())
             .app_data(self.sessions.clone())
             .app_data(self.tokens.clone())
+            .app_data(self.clients.clone())
+            .app_data(self.authorize.clone())
+            .app_data(self.devices.clone())
+            .app_data(self.grant_tokens.clone())
             .app_data(self.step_up.clone())
             .app_data(self.issue.clone())
             .app_data(self.limits.clone())

@@ -9,11 +9,15 @@ use crate::store::{Store, StoreError, Tx};
 use crate::sys::seal::SealingKey;
 use crate::sys::{Clock, Rng};
 
+pub mod authorize;
+pub mod clients;
 pub mod connectors;
 pub mod current;
+pub mod device;
 pub mod doctor;
 pub mod favourite;
 pub mod finish_sign_in;
+pub mod grant_tokens;
 pub mod issue;
 pub mod judges;
 pub mod places;
