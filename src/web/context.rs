@@ -15,6 +15,7 @@ use askama::Template;
 use futures_util::FutureExt;
 use ipnet::IpNet;
 
+use super::dialect::Dialect;
 use super::problem::{Kind, Problem};
 use super::session::Cookies;
 use super::views;
@@ -102,8 +103,12 @@ fn resolve_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAd
     address
 }
 
+/// Whether somebody reads the answer in a browser.
 pub(super) fn wants_page(method: &Method, path: &str, headers: &HeaderMap) -> bool {
-    let program = path.starts_with("/api/") || path.starts_with("/aws/") || matches!(path, "/healthz" | "/readyz");
+    let program = path.starts_with("/api/")
+        || path.starts_with("/aws/")
+        || path.starts_with("/idc/")
+        || matches!(path, "/healthz" | "/readyz");
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     !program && (accept.contains("text/html") || (accept.is_empty() && *method == Method::POST))
 }
@@ -127,6 +132,7 @@ pub async fn surround<B: MessageBody + 'static>(
     request.extensions_mut().insert(ClientAddress(address));
     let method = request.method().clone();
     let page = wants_page(&method, request.path(), request.headers());
+    let dialect = Dialect::of(request.path());
     // For the log: a stranger may send 64 kB of path, and a method as long.
     let path = excerpt(loggable(request.path()));
 
@@ -145,18 +151,23 @@ pub async fn surround<B: MessageBody + 'static>(
     let rendered = response.response().error().map(|error| match error.as_error::<Problem>() {
         Some(problem) => {
             log_problem(problem, &id, &address, &method, &path);
-            render(problem, &id, page, response.request())
+            render(problem, &id, page, dialect, response.request())
         }
         None => {
             let problem = problem_of(error);
             log_problem(&problem, &id, &address, &method, &path);
-            render(&problem, &id, page, response.request())
+            render(&problem, &id, page, dialect, response.request())
         }
     });
     if let Some(rendered) = rendered {
         response = response.into_response(rendered);
     }
     secure(response.headers_mut(), &around, &id);
+    if dialect.is_aws() {
+        // Where AWS's clients look for it; they print it in their debug logs.
+        let id = HeaderValue::from_str(&id).expect("an id is hexadecimal");
+        response.headers_mut().insert(HeaderName::from_static("x-amzn-requestid"), id);
+    }
     let status = response.status();
     let elapsed_ms = began.elapsed().as_secs_f64() * 1e3;
     // One line per request; paths of ours hold no secret, queries may (tickets), so they stay out.
@@ -223,8 +234,8 @@ fn log_problem(problem: &Problem, id: &str, address: &IpAddr, method: &Method, p
     }
 }
 
-fn render(problem: &Problem, id: &str, page: bool, request: &HttpRequest) -> HttpResponse {
-    let status = problem.kind().status();
+fn render(problem: &Problem, id: &str, page: bool, dialect: Dialect, request: &HttpRequest) -> HttpResponse {
+    let status = dialect.status(problem.kind());
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     if let Some(seconds) = problem.retry_after_secs() {
@@ -248,7 +259,9 @@ fn render(problem: &Problem, id: &str, page: bool, request: &HttpRequest) -> Htt
         response.insert_header((header::ALLOW, methods));
     }
     if !page {
-        return response.content_type("application/problem+json").body(problem.document(id));
+        let cookies = request.app_data::<web::Data<Cookies>>();
+        let origin = cookies.map_or("", |cookies| cookies.origin());
+        return dialect.write(problem, (id, origin), &mut response);
     }
     if problem.kind() == Kind::SignInRequired && *request.method() == Method::GET {
         let here = request.uri().path_and_query().map_or("/", |at| at.as_str());

@@ -17,11 +17,18 @@ pub struct Rate {
     pub burst: NonZeroU32,
 }
 
+impl Rate {
+    const fn times(self, factor: NonZeroU32) -> Self {
+        Self { per_minute: self.per_minute.saturating_mul(factor), burst: self.burst.saturating_mul(factor) }
+    }
+}
+
 /// The limits of one application.
 pub struct Limits {
     sign_in: DefaultKeyedRateLimiter<Network>,
     told: DefaultKeyedRateLimiter<Network>,
     issue: DefaultKeyedRateLimiter<PersonId>,
+    program: DefaultKeyedRateLimiter<String>,
 }
 
 impl std::fmt::Debug for Limits {
@@ -32,6 +39,10 @@ impl std::fmt::Debug for Limits {
 
 /// So many times as many messages as sign-ins: a provider tells of a whole company from one address.
 const TOLD: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
+
+/// So many times as many requests of a program as clicks of a person: it has a whole `~/.aws/config` of profiles, and most
+/// of what it asks for has been issued already.
+const PROGRAM: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 
 /// An IPv4 address, or the /64 an IPv6 address is in: one household or server has a whole /64 to choose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,11 +70,9 @@ impl Limits {
         let quota = |rate: Rate| Quota::per_minute(rate.per_minute).allow_burst(rate.burst);
         Self {
             sign_in: DefaultKeyedRateLimiter::keyed(quota(sign_in)),
-            told: DefaultKeyedRateLimiter::keyed(quota(Rate {
-                per_minute: sign_in.per_minute.saturating_mul(TOLD),
-                burst: sign_in.burst.saturating_mul(TOLD),
-            })),
+            told: DefaultKeyedRateLimiter::keyed(quota(sign_in.times(TOLD))),
             issue: DefaultKeyedRateLimiter::keyed(quota(issue)),
+            program: DefaultKeyedRateLimiter::keyed(quota(issue.times(PROGRAM))),
         }
     }
 
@@ -91,6 +100,14 @@ impl Limits {
         check(&self.issue, person)
     }
 
+    /// Counts a request of a program against what somebody allowed it.
+    ///
+    /// # Errors
+    /// [`Kind::TooManyRequests`] with the time to wait.
+    pub fn program(&self, authorization: &str) -> Result<(), Problem> {
+        check(&self.program, &authorization.to_owned())
+    }
+
     /// Forgets keys that have all their tokens back; called now and then, so that the tables stay small.
     pub fn forget_idle(&self) {
         self.sign_in.retain_recent();
@@ -99,6 +116,8 @@ impl Limits {
         self.told.shrink_to_fit();
         self.issue.retain_recent();
         self.issue.shrink_to_fit();
+        self.program.retain_recent();
+        self.program.shrink_to_fit();
     }
 }
 

@@ -304,6 +304,12 @@ impl Problem {
         self
     }
 
+    /// The page of ours that helps, where there is one: the member `link`.
+    #[must_use]
+    pub fn link(&self) -> Option<&str> {
+        self.members.get("link").and_then(serde_json::Value::as_str)
+    }
+
     /// What led to it. Logged once with its sources, never rendered.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

@@ -12,7 +12,9 @@ use actix_web::{Error, FromRequest, Handler, HttpMessage, HttpRequest, Responder
 use super::principal::require_principal;
 use super::problem::{Kind, Problem};
 use super::session::Cookies;
-use super::{api, arrival, aws, health, oidc, picker, roles, saml, sessions, sign_in, sign_out, step_up};
+use super::{
+    api, arrival, aws, container, health, idc, oidc, picker, roles, saml, sessions, sign_in, sign_out, step_up,
+};
 use crate::flows::sessions::Sessions;
 
 /// Who may call a route.
@@ -92,7 +94,7 @@ impl Routes<'_> {
 
 /// Mounts everything and returns the table.
 pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
-    use Audience::{Anyone, Principal, SignedIn, SigningIn};
+    use Audience::{Anyone, Client, Principal, SignedIn, SigningIn};
     let mut r = Routes { config, rows: Vec::new() };
 
     r.get("/healthz", Anyone, health::alive);
@@ -138,6 +140,12 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
     r.get("/api/v1/roles", Principal, api::roles::roles);
     r.post("/api/v1/roles/{account}/{role:.+}/credentials", Principal, api::issue::credentials);
     r.post("/api/v1/roles/{account}/{role:.+}/console", Principal, api::issue::console);
+
+    r.get("/api/v1/container/{account}/{role:.+}", Client, container::credentials);
+    r.get("/idc/assignment/accounts", Client, idc::portal::accounts);
+    r.get("/idc/assignment/roles", Client, idc::portal::roles);
+    r.get("/idc/federation/credentials", Client, idc::portal::credentials);
+    r.post("/idc/logout", Client, idc::portal::logout);
 
     let rows = r.rows;
     let table = rows.clone();

@@ -30,6 +30,12 @@ impl Cookies {
         Self { https: public_url.scheme() == "https", origin: public_url.origin().ascii_serialization() }
     }
 
+    /// Scheme, host and port of every address of ours.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
     fn name(&self, name: &'static str) -> String {
         // `__Host-` makes browsers refuse the cookie from a subdomain, another path, or without TLS.
         if self.https { format!("__Host-{name}") } else { name.to_owned() }

@@ -27,6 +27,8 @@ mod oidc;
 mod peers;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod program;
+#[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
+mod programs;
 mod replicas;
 mod roles;
 mod sandbox;
