@@ -22,6 +22,7 @@ use crate::flows::clients::Clients;
 use crate::flows::connectors::{Connectors, OwnKeys};
 use crate::flows::current::CurrentCatalog;
 use crate::flows::device::{ApproveFrom, Devices};
+use crate::flows::endings::Endings;
 use crate::flows::finish_sign_in::{FinishSignIn, SessionTimes};
 use crate::flows::grant_tokens::GrantTokens;
 use crate::flows::issue::Issue;
@@ -302,11 +303,12 @@ impl App {
         let signed = |limit: Duration| SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
         let judges = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let judges = Judges::new(judges, Arc::clone(&ground.clock));
-        let sessions = Sessions::new(ground.clone());
+        let endings = Endings { ground: ground.clone(), tokens_too: config.tokens.end_at_sign_out };
+        let sessions = Sessions::new(endings.clone());
         let days = |days: u32| SignedDuration::from_hours(24 * i64::from(days));
-        let tokens = Tokens {
-            ground: ground.clone(),
-            rules: TokenRules {
+        let tokens = Tokens::new(
+            ground.clone(),
+            TokenRules {
                 personal: config.tokens.personal,
                 personal_max: days(config.tokens.personal_max_days),
                 vouched_within: days(config.tokens.vouched_within_days),
@@ -315,7 +317,7 @@ impl App {
                 refresh_grace: signed(config.tokens.refresh_grace),
                 end_at_sign_out: config.tokens.end_at_sign_out,
             },
-        };
+        );
         let clients = Clients { ground: ground.clone() };
         let rate = |rate: &Rate| crate::web::limits::Rate { per_minute: rate.per_minute, burst: rate.burst };
         let start = StartSignIn {
@@ -346,12 +348,12 @@ impl App {
                 calls: Places::new(CALLS_AT_ONCE, CALLS_OF_ONE_CONNECTOR),
             }),
             finish: web::Data::new(FinishSignIn::new(
-                ground.clone(),
                 catalog.clone(),
                 SessionTimes {
                     idle: signed(config.session.idle_timeout),
                     absolute: signed(config.session.absolute_timeout),
                 },
+                endings.clone(),
             )),
             sign_out: web::Data::new(SignOut {
                 ground: ground.clone(),
@@ -365,12 +367,14 @@ impl App {
                 catalog: catalog.clone(),
                 connectors: connectors.clone(),
                 judges: judges.clone(),
+                endings: endings.clone(),
             }),
             receive_logout_token: web::Data::new(ReceiveLogoutToken {
                 ground: ground.clone(),
                 catalog: catalog.clone(),
                 connectors: connectors.clone(),
                 judges,
+                endings,
             }),
             sessions: web::Data::new(sessions),
             authorize: web::Data::new(Authorize {

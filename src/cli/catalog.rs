@@ -13,9 +13,9 @@ use crate::catalog::Catalog;
 use crate::catalog::diff::{Changes, Diff, diff};
 use crate::catalog::export::export;
 use crate::catalog::toml::{Loaded, Mistakes, metadata_warnings, read_files};
-use crate::flows::Ground;
+use crate::flows::{Ground, endings};
+use crate::store::StoreError;
 use crate::store::catalog::{Revision, load, replace};
-use crate::store::{StoreError, sessions};
 use crate::sys::seal::SealingKey;
 
 #[derive(Debug, Args)]
@@ -188,16 +188,10 @@ pub async fn apply(ground: &Ground, catalog: Catalog, files: &[impl AsRef<Path>]
     }
     let revision = replace(&mut tx, &catalog).await?;
     let files: Vec<String> = files.iter().map(|file| file.as_ref().display().to_string()).collect();
-    // A person is known by connector and subject: behind another provider the same subject may be somebody else.
     for connector in catalog.connectors() {
-        if current.connector(&connector.id).is_some_and(|before| connector.leads_elsewhere_than(before)) {
-            for ended in sessions::remove_all_through(&mut tx, &connector.id).await? {
-                let event = Event::new(Kind::SessionEnded)
-                    .about(&ended.identity.subject)
-                    .with("session", ended.public_id)
-                    .with("cause", "connector-changed");
-                ground.append(&mut tx, &event).await?;
-            }
+        // One that is new may have been here before and led elsewhere: what tokens and sessions knew of it is over.
+        if current.connector(&connector.id).is_none_or(|before| connector.leads_elsewhere_than(before)) {
+            endings::end_all_through(ground, &mut tx, &connector.id).await?;
         }
     }
     let event = Event::new(Kind::CatalogApplied)
@@ -231,7 +225,7 @@ mod tests {
     use crate::audit::{Chain, ChainKey};
     use crate::catalog::toml::parse_text;
     use crate::flows::Tasks;
-    use crate::store::Store;
+    use crate::store::{Store, sessions, tokens};
     use crate::sys::seal::SealingKey;
     use crate::sys::{ManualClock, SeededRng};
 
@@ -268,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sessions_end_when_their_connector_leads_to_another_provider() {
+    async fn sessions_and_tokens_end_when_their_connector_leads_to_another_provider() {
         let (_dir, ground) = ground().await;
         let catalog = |issuer: &str, client: &str| {
             let text = format!(
@@ -284,6 +278,23 @@ mod tests {
             "attributes": {},
             "authentication": { "instant": null, "context_class": null, "session_index": null, "session_not_on_or_after": null },
         });
+        let authorization = tokens::Authorization {
+            id: "cron".to_owned(),
+            kind: tokens::AuthorizationKind::Personal,
+            identity: serde_json::from_value(identity.clone()).unwrap(),
+            client: String::new(),
+            label: "cron".to_owned(),
+            scope: crate::access::Scope::FULL,
+            networks: Vec::new(),
+            session: None,
+            created: now(),
+            vouched: now(),
+            expires: now() + jiff::SignedDuration::from_hours(24),
+            last_used: None,
+            last_used_from: None,
+            client_address: String::new(),
+            user_agent: String::new(),
+        };
         let session = sessions::StoredSession {
             public_id: "one".to_owned(),
             identity: serde_json::from_value(identity).unwrap(),
@@ -295,18 +306,35 @@ mod tests {
             user_agent: String::new(),
             sealed_id_token: None,
         };
-        let mut tx = ground.store.begin().await.unwrap();
-        sessions::add(&mut tx, &[1; 32], &session).await.unwrap();
-        tx.commit().await.unwrap();
-        let lives = async || ground.store.session(&[1; 32]).await.unwrap().is_some();
+        let begin = async || {
+            let mut tx = ground.store.begin().await.unwrap();
+            sessions::add(&mut tx, &[1; 32], &session).await.unwrap();
+            tokens::add_authorization(&mut tx, &authorization).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        let lives = async || {
+            let session = ground.store.session(&[1; 32]).await.unwrap().is_some();
+            assert_eq!(ground.store.all_authorizations().await.unwrap().len(), usize::from(session));
+            session
+        };
+        begin().await;
 
         apply(&ground, catalog("https://idp.example", "b"), &["one.toml"]).await.unwrap();
         assert!(lives().await, "the same provider");
         apply(&ground, catalog("https://idp.example/", "b"), &["one.toml"]).await.unwrap();
         assert!(!lives().await, "another provider");
-        let ended = ground.store.audit_after(0, 10).await.unwrap();
-        let ended = ended.iter().find(|event| event.link.kind == "session.ended").expect("it is on record");
-        assert!(ended.link.body.contains("connector-changed"), "{}", ended.link.body);
+        let events = ground.store.audit_after(0, 10).await.unwrap();
+        for kind in ["session.ended", "token.revoked"] {
+            let ended = events.iter().find(|event| event.link.kind == kind).expect("it is on record");
+            assert!(ended.link.body.contains("connector-changed"), "{}", ended.link.body);
+        }
+
+        // Taken out and put back in two steps, it may be another's just as well.
+        begin().await;
+        apply(&ground, parse_text("one.toml", ONE).unwrap().catalog, &["one.toml"]).await.unwrap();
+        assert!(lives().await, "without its connector it opens nothing");
+        apply(&ground, catalog("https://evil.example", "b"), &["one.toml"]).await.unwrap();
+        assert!(!lives().await, "another provider");
     }
 
     #[tokio::test]

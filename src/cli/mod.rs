@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app::{Base, Missing, StartError};
+use crate::flows::endings::Endings;
 use crate::sys::{Clock as _, SystemClock, SystemRng};
 
 pub mod access;
@@ -16,6 +17,7 @@ pub mod catalog;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+mod people;
 pub mod sandbox;
 pub mod serve;
 pub mod sessions;
@@ -122,9 +124,14 @@ async fn run(cli: Cli) -> ExitCode {
             .await;
         }
         Command::Sessions(StoreCommand { config, command }) => {
+            let settings = match config.load_store() {
+                Ok(settings) => settings,
+                Err(errors) => return fail(&errors),
+            };
             return with_base(&config, Missing::Refuse, async |base| {
                 let (clock, rng) = real();
-                sessions::run(&command, &base.ground(clock, rng)).await
+                let tokens_too = settings.tokens.end_at_sign_out;
+                sessions::run(&command, Endings { ground: base.ground(clock, rng), tokens_too }).await
             })
             .await;
         }

@@ -77,6 +77,7 @@ pub struct StoreConfig {
     pub data_dir: PathBuf,
     pub database: Database,
     pub sealing_key: SealingKeySource,
+    pub tokens: TokensConfig,
     pub log: LogConfig,
 }
 
@@ -183,9 +184,9 @@ impl StoreConfig {
     /// [`ConfigErrors`], as [`Config::load`], except that no public URL is asked for.
     pub fn load(sources: &Sources) -> Result<Self, ConfigErrors> {
         let mut reader = Reader::new(RawConfig::gather(sources));
-        let Parts { server, database, keys, log, .. } = Parts::read(&mut reader);
+        let Parts { server, database, keys, tokens, log, .. } = Parts::read(&mut reader);
         reader.finish()?;
-        Ok(Self { data_dir: server.data_dir, database, sealing_key: keys.sealing_key, log })
+        Ok(Self { data_dir: server.data_dir, database, sealing_key: keys.sealing_key, tokens, log })
     }
 }
 

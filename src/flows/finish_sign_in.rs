@@ -3,14 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::current::CurrentCatalog;
-use super::sessions::ended_because;
-use super::{Caller, Ground, test_sign_in};
+use super::endings::Endings;
+use super::{Caller, Ground, public_id, test_sign_in};
 use crate::audit::Kind;
 use crate::identity::{ConnectorId, VerifiedIdentity};
 use crate::store::sessions::{self, StoredSession};
 use crate::store::sign_in::{self, Ticket};
-use crate::store::{StoreError, Tx};
-use crate::sys::{LocalPath, Rng, Token, TokenHash};
+use crate::store::{StoreError, Tx, tokens};
+use crate::sys::{LocalPath, Token, TokenHash};
 
 /// How long sessions last unless a connector says otherwise.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +25,7 @@ pub struct FinishSignIn {
     ground: Ground,
     catalog: CurrentCatalog,
     times: SessionTimes,
+    endings: Endings,
 }
 
 /// A session that has just begun.
@@ -63,8 +64,8 @@ pub enum FinishError {
 
 impl FinishSignIn {
     #[must_use]
-    pub fn new(ground: Ground, catalog: CurrentCatalog, times: SessionTimes) -> Self {
-        Self { ground, catalog, times }
+    pub fn new(catalog: CurrentCatalog, times: SessionTimes, endings: Endings) -> Self {
+        Self { ground: endings.ground.clone(), catalog, times, endings }
     }
 
     /// `GET …/finish`: the redirect after the reply. A ticket that nobody here began is looked at, not used.
@@ -184,12 +185,6 @@ impl FinishSignIn {
             return Ok(Outcome::Tested);
         }
         let session = Token::generate(&*self.ground.rng);
-        if let Some(old) = old_session {
-            // A new id at every sign-in: one that was planted before is worth nothing after.
-            if let Some(ended) = sessions::remove(&mut tx, &old.hash()).await? {
-                self.ground.append(&mut tx, &ended_because("replaced", &ended, caller)).await?;
-            }
-        }
         let public_id = public_id(&*self.ground.rng);
         let methods = &identity.authentication.methods;
         let event = caller
@@ -216,7 +211,14 @@ impl FinishSignIn {
             client_address: caller.address.to_string(),
             user_agent: caller.user_agent.clone(),
         };
+        if let Some(old) = old_session {
+            // A new id at every sign-in: one that was planted before is worth nothing after.
+            if let Some(ended) = sessions::remove(&mut tx, &old.hash()).await? {
+                self.endings.replace(&mut tx, &ended, &stored, caller).await?;
+            }
+        }
         sessions::add(&mut tx, &session.hash(), &stored).await?;
+        tokens::vouch(&mut tx, &stored.identity, now).await?;
         self.ground.append(&mut tx, &event).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(Outcome::SignedIn(Finished { session, return_to: LocalPath::parse_or_home(Some(&return_to)) }))
@@ -258,13 +260,6 @@ struct Refused<'r> {
     /// The test that ends with it.
     test: Option<&'r TokenHash>,
     caller: &'r Caller,
-}
-
-/// A name that opens nothing: 128 random bits in hex.
-pub(super) fn public_id(rng: &dyn Rng) -> String {
-    let mut bytes = [0_u8; 16];
-    rng.fill(&mut bytes);
-    format!("{:032x}", u128::from_be_bytes(bytes))
 }
 
 /// The earlier of our own limit and the end of the session at the identity provider.

@@ -12,9 +12,8 @@ use openssl::sha::sha256;
 use zeroize::Zeroizing;
 
 use super::clients::{Client, ClientError};
-use super::finish_sign_in::public_id;
 use super::tokens::{Tokens, revoked_because};
-use super::{Caller, Ground};
+use super::{Caller, Ground, public_id};
 use crate::access::{Scope, UnknownScope};
 use crate::audit::{Event, Kind};
 use crate::store::authorization_codes::{self, AuthorizationCode, Spent};

@@ -15,6 +15,7 @@ pub mod connectors;
 pub mod current;
 pub mod device;
 pub mod doctor;
+pub mod endings;
 pub mod favourite;
 pub mod finish_sign_in;
 pub mod grant_tokens;
@@ -107,6 +108,13 @@ pub async fn refuse_access(
         .with_some("role_name", role.map(RoleName::as_str))
         .with("cause", "not-granted");
     ground.record(&event).await.map(|_| ())
+}
+
+/// A name for a session or an authorization that opens nothing: 128 random bits in hex.
+fn public_id(rng: &dyn Rng) -> String {
+    let mut bytes = [0_u8; 16];
+    rng.fill(&mut bytes);
+    format!("{:032x}", u128::from_be_bytes(bytes))
 }
 
 /// An error and everything that led to it in one line, for the operator.

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use super::connectors::saml::SamlProvider;
 use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::{CurrentCatalog, Loaded};
+use super::endings::{By, Endings};
 use super::judges::{Judges, NoVerdict};
-use super::sessions::ended_because;
 use super::sign_out::saml_subject;
 use super::{Caller, Ground};
 use crate::audit::Kind;
@@ -34,6 +34,7 @@ pub struct ReceiveLogout {
     pub connectors: Connectors,
     /// Bounds how much XML is looked at at once, off the threads that serve requests; shared with sign-in.
     pub judges: Judges,
+    pub endings: Endings,
 }
 
 /// What became of a message.
@@ -193,7 +194,7 @@ impl ReceiveLogout {
         }
         let mut found = sign_out::sessions_of_subject(&mut tx, connector, &asked.name_id, now).await?;
         found.retain(|(_, identity)| asked.names(&saml_subject(identity)));
-        end_all(&self.ground, &mut tx, found, caller).await?;
+        end_all(&self.endings, &mut tx, found, caller).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
@@ -263,14 +264,14 @@ pub(super) async fn first_time(tx: &mut Tx, issuer: &str, id: &str, until: Times
 
 /// Ends the sessions that a provider's logout message names.
 pub(super) async fn end_all(
-    ground: &Ground,
+    endings: &Endings,
     tx: &mut Tx,
     named: Vec<(TokenHash, VerifiedIdentity)>,
     caller: &Caller,
 ) -> Result<(), StoreError> {
     for (session, _) in named {
         if let Some(ended) = sessions::remove(tx, &session).await? {
-            ground.append(tx, &ended_because(BY_PROVIDER, &ended, caller)).await?;
+            endings.follow(tx, &ended, BY_PROVIDER, By::Caller(caller)).await?;
         }
     }
     Ok(())

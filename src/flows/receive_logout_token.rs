@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::connectors::oidc::OidcProvider;
 use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::CurrentCatalog;
+use super::endings::Endings;
 use super::judges::{Judges, NoVerdict};
 use super::receive_logout::{end_all, first_time};
 use super::{Caller, Ground};
@@ -27,6 +28,7 @@ pub struct ReceiveLogoutToken {
     pub connectors: Connectors,
     /// Bounds how many tokens are looked at at once; shared with the other judges.
     pub judges: Judges,
+    pub endings: Endings,
 }
 
 /// Why a token was refused.
@@ -146,7 +148,7 @@ impl ReceiveLogoutToken {
             // The judge lets no such token through.
             (None, None) => Vec::new(),
         };
-        end_all(&self.ground, &mut tx, found, caller).await?;
+        end_all(&self.endings, &mut tx, found, caller).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }

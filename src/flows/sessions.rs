@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::endings::{By, Endings};
 use super::{Caller, Ground};
-use crate::audit::{Event, Kind};
+use crate::audit::Kind;
 use crate::identity::{ConnectorId, PersonId, VerifiedIdentity};
 use crate::store::sessions::{Ended, StoredSession};
 use crate::store::{StoreError, sessions};
@@ -36,27 +37,34 @@ pub enum Whose<'a> {
     Connector(&'a ConnectorId),
 }
 
-/// The event that tells of an ended session, and why it ended.
-pub(super) fn ended_because(cause: &'static str, ended: &Ended, caller: &Caller) -> Event {
-    caller
-        .event(Kind::SessionEnded)
-        .about(&ended.identity.subject)
-        .with("session", ended.public_id.as_str())
-        .with("cause", cause)
-}
-
 const BY_PERSON: &str = "ended-by-person";
 
 /// Sessions of browsers.
 #[derive(Debug, Clone)]
 pub struct Sessions {
     ground: Ground,
+    endings: Endings,
+}
+
+/// What an administrator ended.
+#[derive(Debug, Default)]
+pub struct EndedByAdmin {
+    pub sessions: Vec<Ended>,
+    /// How many authorizations of programs went with them.
+    pub authorizations: usize,
+}
+
+impl std::ops::AddAssign for EndedByAdmin {
+    fn add_assign(&mut self, more: Self) {
+        self.sessions.extend(more.sessions);
+        self.authorizations += more.authorizations;
+    }
 }
 
 impl Sessions {
     #[must_use]
-    pub fn new(ground: Ground) -> Self {
-        Self { ground }
+    pub fn new(endings: Endings) -> Self {
+        Self { ground: endings.ground.clone(), endings }
     }
 
     /// The live session behind a cookie, if there is one.
@@ -110,22 +118,18 @@ impl Sessions {
     ///
     /// # Errors
     /// The database refuses; the sessions may go on.
-    pub async fn end_by_admin(&self, whose: Whose<'_>, by: &str) -> Result<Vec<Ended>, StoreError> {
+    pub async fn end_by_admin(&self, whose: Whose<'_>, by: &str) -> Result<EndedByAdmin, StoreError> {
         let mut tx = self.ground.store.begin().await?;
         let all = match whose {
             Whose::Person(person) => sessions::remove_all_of(&mut tx, person, None).await?,
             Whose::Connector(connector) => sessions::remove_all_through(&mut tx, connector).await?,
         };
+        let mut authorizations = 0;
         for ended in &all {
-            let event = Event::new(Kind::SessionEnded)
-                .about(&ended.identity.subject)
-                .with("session", ended.public_id.as_str())
-                .with("cause", "ended-by-admin")
-                .with("by", by);
-            self.ground.append(&mut tx, &event).await?;
+            authorizations += self.endings.follow(&mut tx, ended, "ended-by-admin", By::Admin(by)).await?;
         }
         tx.commit().await?;
-        Ok(all)
+        Ok(EndedByAdmin { sessions: all, authorizations })
     }
 
     /// Ends one of the person's own sessions. `false`: there is none of that id, or it is not theirs; that is recorded.
@@ -140,15 +144,16 @@ impl Sessions {
     ) -> Result<bool, StoreError> {
         let mut tx = self.ground.store.begin().await?;
         let ended = sessions::remove_one_of(&mut tx, &identity.person(), public_id).await?;
-        let event = match &ended {
-            Some(ended) => ended_because(BY_PERSON, ended, caller),
-            None => caller
-                .event(Kind::AccessRefused)
-                .about(&identity.subject)
-                .with("session", public_id)
-                .with("cause", "no-such-session"),
-        };
-        self.ground.append(&mut tx, &event).await?;
+        match &ended {
+            Some(ended) => {
+                self.endings.follow(&mut tx, ended, BY_PERSON, By::Caller(caller)).await?;
+            }
+            None => {
+                let event = caller.event(Kind::AccessRefused).about(&identity.subject);
+                let event = event.with("session", public_id).with("cause", "no-such-session");
+                self.ground.append(&mut tx, &event).await?;
+            }
+        }
         tx.commit().await?;
         Ok(ended.is_some())
     }
@@ -161,7 +166,7 @@ impl Sessions {
         let mut tx = self.ground.store.begin().await?;
         let but = this.token.hash();
         for ended in sessions::remove_all_of(&mut tx, &this.identity.person(), Some(&but)).await? {
-            self.ground.append(&mut tx, &ended_because(BY_PERSON, &ended, caller)).await?;
+            self.endings.follow(&mut tx, &ended, BY_PERSON, By::Caller(caller)).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -175,7 +180,7 @@ impl Sessions {
         let mut tx = self.ground.store.begin().await?;
         let ended = sessions::remove(&mut tx, &token.hash()).await?;
         if let Some(ended) = &ended {
-            self.ground.append(&mut tx, &ended_because("signed-out", ended, caller)).await?;
+            self.endings.follow(&mut tx, ended, "signed-out", By::Caller(caller)).await?;
         }
         tx.commit().await?;
         Ok(ended)

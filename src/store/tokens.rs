@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::{Store, StoreError, Tx, millis, parse_json, timestamp, to_json};
 use crate::access::Scope;
-use crate::identity::{PersonId, VerifiedIdentity};
+use crate::identity::{ConnectorId, PersonId, VerifiedIdentity};
 use crate::sys::{Bearer, BearerKind, TokenHash};
 
 const TABLE: &str = "token_authorization";
@@ -293,6 +293,67 @@ pub async fn remove_all_of_session(tx: &mut Tx, session: &str) -> Result<Vec<Aut
         .fetch_all(&mut **tx)
         .await?;
     rows.iter().map(authorization_from).collect()
+}
+
+/// Ends everything that somebody who came through a connector allowed, or that was exchanged through it.
+///
+/// # Errors
+/// The database refuses.
+pub async fn remove_all_through(tx: &mut Tx, connector: &ConnectorId) -> Result<Vec<Authorization>, StoreError> {
+    let rows = sqlx::query(with_columns!("DELETE FROM token_authorization WHERE connector = $1 RETURNING", ""))
+        .bind(connector.as_str())
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.iter().map(authorization_from).collect()
+}
+
+/// Ends everything that a person allowed.
+///
+/// # Errors
+/// The database refuses.
+pub async fn remove_all_of(tx: &mut Tx, person: &PersonId) -> Result<Vec<Authorization>, StoreError> {
+    let rows =
+        sqlx::query(with_columns!("DELETE FROM token_authorization WHERE realm = $1 AND person = $2 RETURNING", ""))
+            .bind(&person.realm)
+            .bind(&person.value)
+            .fetch_all(&mut **tx)
+            .await?;
+    rows.iter().map(authorization_from).collect()
+}
+
+/// How many live authorizations of one kind a person has.
+///
+/// # Errors
+/// The database refuses.
+pub async fn count_live(
+    tx: &mut Tx,
+    person: &PersonId,
+    kind: AuthorizationKind,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let count: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM token_authorization WHERE realm = $1 AND person = $2 AND kind = $3 AND expires_ms > $4",
+    )
+    .bind(&person.realm)
+    .bind(&person.value)
+    .bind(kind.as_str())
+    .bind(millis(now))
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// What was allowed in one session belongs to another from now on.
+///
+/// # Errors
+/// The database refuses.
+pub async fn rebind(tx: &mut Tx, from: &str, to: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE token_authorization SET session = $2 WHERE session = $1")
+        .bind(from)
+        .bind(to)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 /// An identity provider has vouched for somebody anew: their tokens have today's groups. How they were recognised when

@@ -35,7 +35,12 @@ pub(super) async fn require_principal<B: MessageBody + 'static>(
 
 /// What follows `Bearer` in the `Authorization` header; another scheme's credentials are none that we know.
 fn bearer_in(request: &HttpRequest) -> Option<String> {
-    let value = request.headers().get(header::AUTHORIZATION)?;
+    let mut values = request.headers().get_all(header::AUTHORIZATION);
+    let value = values.next()?;
+    if values.next().is_some() {
+        // Two readers could take different ones.
+        return Some(String::new());
+    }
     let text = value.to_str().unwrap_or("");
     let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
     Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim().to_owned() } else { String::new() })

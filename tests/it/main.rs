@@ -41,6 +41,7 @@ mod sign_in;
 mod sign_out;
 mod step_up;
 mod strangers;
+mod tokens;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod tools;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
