@@ -21,6 +21,7 @@ mod people;
 pub mod sandbox;
 pub mod serve;
 pub mod sessions;
+pub mod tokens;
 
 /// Rolegate: the front door to your AWS accounts.
 ///
@@ -57,6 +58,8 @@ enum Command {
     Doctor(StoreCommand<doctor::DoctorArgs>),
     /// See who is signed in, and end their sessions
     Sessions(StoreCommand<sessions::SessionsArgs>),
+    /// See what programs hold for people, and take it back
+    Tokens(StoreCommand<tokens::TokensArgs>),
 }
 
 /// A command with the flags that say which database to open.
@@ -132,6 +135,13 @@ async fn run(cli: Cli) -> ExitCode {
                 let (clock, rng) = real();
                 let tokens_too = settings.tokens.end_at_sign_out;
                 sessions::run(&command, Endings { ground: base.ground(clock, rng), tokens_too }).await
+            })
+            .await;
+        }
+        Command::Tokens(StoreCommand { config, command }) => {
+            return with_base(&config, Missing::Refuse, async |base| {
+                let (clock, rng) = real();
+                tokens::run(&command, &base.ground(clock, rng)).await
             })
             .await;
         }

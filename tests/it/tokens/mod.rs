@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::sandboxed::{Answer, Person, Sandboxed, client, send};
 
+mod admin;
 mod lifecycle;
 
 /// What a program holds.
