@@ -35,9 +35,8 @@ pub struct Asked<'a> {
     pub scope: Option<&'a str>,
     /// AWS's word for `scope`.
     pub scopes: Option<&'a str>,
-    /// Not ours to answer: refused where it is sent. Spec: RFC 9101.
-    pub request: Option<&'a str>,
-    pub request_uri: Option<&'a str>,
+    /// Whether a request object or its address was sent, which is not taken. Spec: RFC 9101.
+    pub request_object: bool,
 }
 
 /// A request that may be put to the person.
@@ -237,7 +236,7 @@ fn told(fault: &Fault) -> [(&'static str, String); 2] {
 }
 
 fn what_is_asked(asked: &Asked<'_>) -> Result<(Scope, String), Fault> {
-    if asked.request.is_some() || asked.request_uri.is_some() {
+    if asked.request_object {
         return Err(Fault::RequestObject);
     }
     if asked.response_type != Some("code") {

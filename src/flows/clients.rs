@@ -255,6 +255,13 @@ impl LoopbackRedirect {
         &self.uri
     }
 
+    /// Such as `127.0.0.1:54321`, for people.
+    #[must_use]
+    pub fn host_and_port(&self) -> &str {
+        let rest = self.uri.strip_prefix("http://").unwrap_or(&self.uri);
+        rest.split('/').next().unwrap_or(rest)
+    }
+
     /// The address with an answer in its query.
     #[must_use]
     pub fn with(&self, answer: &[(&str, &str)]) -> String {
@@ -268,13 +275,10 @@ impl LoopbackRedirect {
     /// A policy can name 127.0.0.1 with its port, and no other address by number: for `[::1]` the scheme has to do.
     /// Spec: Content Security Policy Level 3, 6.7.2.8.
     #[must_use]
-    pub fn policy_source(&self) -> &str {
+    pub fn policy_source(&self) -> String {
         match self.host {
-            Host::V4 => {
-                let end = self.uri.get(7..).and_then(|rest| rest.find('/')).map_or(self.uri.len(), |at| at + 7);
-                &self.uri[..end]
-            }
-            Host::V6 => "http:",
+            Host::V4 => format!("http://{}", self.host_and_port()),
+            Host::V6 => "http:".to_owned(),
         }
     }
 }
@@ -358,7 +362,7 @@ mod tests {
     #[test]
     fn a_policy_names_what_it_can_name() {
         let own = client(ClientKind::Own, true, true);
-        let source = |uri: &str| own.redirect(uri).unwrap().policy_source().to_owned();
+        let source = |uri: &str| own.redirect(uri).unwrap().policy_source();
         assert_eq!(source("http://127.0.0.1:8976/callback"), "http://127.0.0.1:8976");
         assert_eq!(source("http://[::1]:8976/callback"), "http:");
     }

@@ -17,7 +17,7 @@ use super::grant_tokens::GrantError;
 use super::sessions::LiveSession;
 use super::{Caller, Ground};
 use crate::access::Scope;
-use crate::audit::Kind;
+use crate::audit::{Event, Kind};
 use crate::store::StoreError;
 use crate::store::devices::{self, Decided, DeviceRequest};
 use crate::sys::seal::SealingKey;
@@ -186,9 +186,7 @@ impl Devices {
     /// # Errors
     /// [`GrantError::DeviceCodesOff`], or the database refuses.
     pub async fn begin(&self, client: &Client, scope: Scope, caller: &Caller) -> Result<DeviceStarted, GrantError> {
-        if self.from == ApproveFrom::Nowhere {
-            return Err(GrantError::DeviceCodesOff);
-        }
+        self.offered().map_err(|_| GrantError::DeviceCodesOff)?;
         let (rng, now) = (&*self.ground.rng, self.ground.clock.now());
         let device_code = Token::generate(rng);
         let request = DeviceRequest {
@@ -211,6 +209,14 @@ impl Devices {
                 return Ok(DeviceStarted { device_code, user_code, expires_in: PATIENCE, interval: INTERVAL });
             }
         }
+    }
+
+    /// Whether there are device codes at all.
+    ///
+    /// # Errors
+    /// [`DeviceError::Off`].
+    pub fn offered(&self) -> Result<(), DeviceError> {
+        if self.from == ApproveFrom::Nowhere { Err(DeviceError::Off) } else { Ok(()) }
     }
 
     /// The device that waits with a code, for the person who is to decide.
@@ -258,8 +264,7 @@ impl Devices {
             client_address: caller.address.to_string(),
             user_agent: caller.user_agent.clone(),
         };
-        let event =
-            (decision == Decision::Refuse).then(|| self.refused(session, &request, "refused-by-person", caller));
+        let event = (decision == Decision::Refuse).then(|| refused(session, &request, "refused-by-person", caller));
         let ground = self.ground.clone();
         let saved = self.ground.tasks.uninterrupted(async move {
             let mut tx = ground.store.begin().await?;
@@ -276,9 +281,7 @@ impl Devices {
     }
 
     async fn find(&self, code: &UserCode) -> Result<DeviceRequest, DeviceError> {
-        if self.from == ApproveFrom::Nowhere {
-            return Err(DeviceError::Off);
-        }
+        self.offered()?;
         let found = self.ground.store.device_request_by_user_code(&code.mac(&self.ground.sealing)).await?;
         let request = found.ok_or(DeviceError::Unknown)?;
         if self.ground.clock.now() >= request.expires {
@@ -304,28 +307,21 @@ impl Devices {
         error: &DeviceError,
         caller: &Caller,
     ) -> Result<(), StoreError> {
-        let event = self.refused(session, request, error.code(), caller).with("detail", error.to_string());
+        let event = refused(session, request, error.code(), caller).with("detail", error.to_string());
         self.ground.record(&event).await.map(|_| ())
     }
+}
 
-    #[expect(clippy::unused_self, reason = "it reads as the others do")]
-    fn refused(
-        &self,
-        session: &LiveSession,
-        request: &DeviceRequest,
-        cause: &'static str,
-        caller: &Caller,
-    ) -> crate::audit::Event {
-        caller
-            .event(Kind::TokenRefused)
-            .about(&session.identity.subject)
-            .with("grant", "device_code")
-            .with("client", request.client.as_str())
-            .with("label", request.client_name.as_str())
-            .with("session", session.public_id.as_str())
-            .with("asked_from", request.client_address.as_str())
-            .with("cause", cause)
-    }
+fn refused(session: &LiveSession, request: &DeviceRequest, cause: &'static str, caller: &Caller) -> Event {
+    caller
+        .event(Kind::TokenRefused)
+        .about(&session.identity.subject)
+        .with("grant", "device_code")
+        .with("client", request.client.as_str())
+        .with("label", request.client_name.as_str())
+        .with("session", session.public_id.as_str())
+        .with("asked_from", request.client_address.as_str())
+        .with("cause", cause)
 }
 
 /// One IPv4 address, or one /64 of IPv6: devices there choose the rest by themselves, and change it.

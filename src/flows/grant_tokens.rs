@@ -16,6 +16,7 @@ use super::tokens::{Tokens, revoked_because};
 use super::{Caller, Ground, public_id};
 use crate::access::{Scope, UnknownScope};
 use crate::audit::{Event, Kind};
+use crate::identity::VerifiedIdentity;
 use crate::store::authorization_codes::{self, AuthorizationCode, Spent};
 use crate::store::sessions::{self, StoredSession};
 use crate::store::tokens::{Authorization, AuthorizationKind, StoredToken};
@@ -269,6 +270,8 @@ impl GrantTokens {
         let code = match authorization_codes::spend(&mut tx, hash, now).await? {
             Spent::Now(code) => code,
             Spent::Before(came_to) => {
+                // Once is enough: whoever goes on presenting it fills no log.
+                authorization_codes::forget(&mut tx, hash).await?;
                 let ended = match came_to {
                     Some(id) => self.end(&mut tx, &id, Invalid::CodeReused, caller).await?,
                     None => None,
@@ -408,6 +411,13 @@ impl GrantTokens {
         (derive(BearerKind::Access, &format!("access {scope}")), derive(BearerKind::Refresh, "refresh"))
     }
 
+    /// How long a program that is allowed now may act: never longer than the session at the identity provider.
+    #[must_use]
+    pub fn sign_in_until(&self, identity: &VerifiedIdentity, now: Timestamp) -> Timestamp {
+        let ours = now.checked_add(self.tokens.rules.sign_in).unwrap_or(Timestamp::MAX);
+        identity.authentication.session_not_on_or_after.map_or(ours, |theirs| ours.min(theirs))
+    }
+
     fn access_until(&self, now: Timestamp, authorization_ends: Timestamp) -> Timestamp {
         now.checked_add(self.tokens.rules.access_token).unwrap_or(Timestamp::MAX).min(authorization_ends)
     }
@@ -422,8 +432,7 @@ impl GrantTokens {
         caller: &Caller,
     ) -> Result<Granted, StoreError> {
         let identity = allowed.session.identity;
-        let ours = now.checked_add(self.tokens.rules.sign_in).unwrap_or(Timestamp::MAX);
-        let expires = identity.authentication.session_not_on_or_after.map_or(ours, |theirs| ours.min(theirs));
+        let expires = self.sign_in_until(&identity, now);
         let authorization = Authorization {
             id: public_id(&*self.ground.rng),
             kind: AuthorizationKind::SignIn,

@@ -111,3 +111,12 @@ pub async fn came_to(tx: &mut Tx, hash: &TokenHash, authorization: &str) -> Resu
         .await?;
     Ok(())
 }
+
+/// Forgets a code.
+///
+/// # Errors
+/// The database refuses.
+pub async fn forget(tx: &mut Tx, hash: &TokenHash) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM authorization_code WHERE hash = $1").bind(hash.as_slice()).execute(&mut **tx).await?;
+    Ok(())
+}
