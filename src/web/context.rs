@@ -108,6 +108,7 @@ pub(super) fn wants_page(method: &Method, path: &str, headers: &HeaderMap) -> bo
     let program = path.starts_with("/api/")
         || path.starts_with("/aws/")
         || path.starts_with("/idc/")
+        || path.starts_with("/oauth/")
         || matches!(path, "/healthz" | "/readyz");
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
     !program && (accept.contains("text/html") || (accept.is_empty() && *method == Method::POST))
@@ -317,7 +318,8 @@ fn sign_in_and_return_to(page: &str) -> String {
 /// Whether an address of ours shows its page again: some pages answer a form, or count once.
 fn is_revisitable(page: &str) -> bool {
     let path = page.split('?').next().unwrap_or_default();
-    matches!(path, "/" | "/go" | "/sessions") || (path.starts_with("/roles/") && path.ends_with("/why"))
+    matches!(path, "/" | "/go" | "/sessions" | "/authorize" | "/device")
+        || (path.starts_with("/roles/") && path.ends_with("/why"))
 }
 
 /// The way on from a problem.

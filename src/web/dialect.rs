@@ -18,6 +18,8 @@ pub(super) enum Dialect {
     Container,
     /// `{"message"}`, and the kind of trouble in `x-amzn-ErrorType`: service model `sso`, 2019-06-10.
     Portal,
+    /// `{"error", "error_description"}`: RFC 6749 5.2.
+    OAuth,
     /// `{"error", "error_description"}`, and the kind in `x-amzn-ErrorType`: service model `sso-oidc`, 2019-06-10.
     SignIn,
 }
@@ -29,6 +31,8 @@ impl Dialect {
             Self::Container
         } else if matches!(path, "/idc/client/register" | "/idc/device_authorization" | "/idc/token") {
             Self::SignIn
+        } else if path.starts_with("/oauth/") {
+            Self::OAuth
         } else if path.starts_with("/idc/") {
             Self::Portal
         } else {
@@ -38,7 +42,7 @@ impl Dialect {
 
     /// Whether AWS's clients speak it.
     pub(super) const fn is_aws(self) -> bool {
-        !matches!(self, Self::Problem)
+        !matches!(self, Self::Problem | Self::OAuth)
     }
 
     /// The status of a kind of problem. It differs from the kind's own where clients draw another conclusion from it.
@@ -75,6 +79,10 @@ impl Dialect {
             Self::Portal => response
                 .insert_header(("x-amzn-errortype", portal_exception(status)))
                 .json(json!({ "message": sentence() })),
+            Self::OAuth => {
+                let (_, code) = sign_in_exception(status);
+                response.json(json!({ "error": code, "error_description": sentence() }))
+            }
             Self::SignIn => {
                 let (exception, code) = sign_in_exception(status);
                 response
@@ -128,6 +136,7 @@ mod tests {
         assert_eq!(Dialect::of("/api/v1/container/111122223333/ReadOnly"), Dialect::Container);
         assert_eq!(Dialect::of("/api/v1/containers"), Dialect::Problem);
         assert_eq!(Dialect::of("/idc/token"), Dialect::SignIn);
+        assert_eq!(Dialect::of("/oauth/token"), Dialect::OAuth);
         assert_eq!(Dialect::of("/idc/assignment/roles"), Dialect::Portal);
         assert_eq!(Dialect::of("/idc/nowhere"), Dialect::Portal);
         assert_eq!(Dialect::of("/idcards"), Dialect::Problem);

@@ -29,6 +29,8 @@ pub struct Limits {
     told: DefaultKeyedRateLimiter<Network>,
     issue: DefaultKeyedRateLimiter<PersonId>,
     program: DefaultKeyedRateLimiter<String>,
+    guess: DefaultKeyedRateLimiter<PersonId>,
+    guess_from: DefaultKeyedRateLimiter<Network>,
 }
 
 impl std::fmt::Debug for Limits {
@@ -43,6 +45,18 @@ const TOLD: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 /// So many times as many requests of a program as clicks of a person: it has a whole `~/.aws/config` of profiles, and most
 /// of what it asks for has been issued already.
 const PROGRAM: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
+
+/// How often one person may try a device's code: a typing mistake or two, and a look at the page that follows. What this
+/// leaves to chance is told in `docs/threat-model.md`.
+const GUESSES: Rate = Rate {
+    per_minute: NonZeroU32::new(6).expect("6 is not zero"),
+    burst: NonZeroU32::new(12).expect("12 is not zero"),
+};
+/// And everybody behind one address together.
+const GUESSES_FROM: Rate = Rate {
+    per_minute: NonZeroU32::new(60).expect("60 is not zero"),
+    burst: NonZeroU32::new(120).expect("120 is not zero"),
+};
 
 /// An IPv4 address, or the /64 an IPv6 address is in: one household or server has a whole /64 to choose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,6 +87,8 @@ impl Limits {
             told: DefaultKeyedRateLimiter::keyed(quota(sign_in.times(TOLD))),
             issue: DefaultKeyedRateLimiter::keyed(quota(issue)),
             program: DefaultKeyedRateLimiter::keyed(quota(issue.times(PROGRAM))),
+            guess: DefaultKeyedRateLimiter::keyed(quota(GUESSES)),
+            guess_from: DefaultKeyedRateLimiter::keyed(quota(GUESSES_FROM)),
         }
     }
 
@@ -108,6 +124,15 @@ impl Limits {
         check(&self.program, &authorization.to_owned())
     }
 
+    /// Counts a try at a device's code against the person and the address, right or wrong.
+    ///
+    /// # Errors
+    /// [`Kind::TooManyRequests`] with the time to wait.
+    pub fn guess(&self, person: &PersonId, address: IpAddr) -> Result<(), Problem> {
+        check(&self.guess, person)?;
+        check(&self.guess_from, &Network::from(address))
+    }
+
     /// Forgets keys that have all their tokens back; called now and then, so that the tables stay small.
     pub fn forget_idle(&self) {
         self.sign_in.retain_recent();
@@ -118,6 +143,10 @@ impl Limits {
         self.issue.shrink_to_fit();
         self.program.retain_recent();
         self.program.shrink_to_fit();
+        self.guess.retain_recent();
+        self.guess.shrink_to_fit();
+        self.guess_from.retain_recent();
+        self.guess_from.shrink_to_fit();
     }
 }
 

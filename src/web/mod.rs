@@ -11,6 +11,7 @@ use url::Url;
 use self::problem::{Kind, Problem};
 use crate::catalog::Connector;
 use crate::flows::Caller;
+use crate::flows::authorize::Answer;
 use crate::flows::start_sign_in::Started;
 use crate::identity::ConnectorId;
 use crate::issuance::ConsoleLogin;
@@ -27,6 +28,7 @@ pub mod fields;
 pub mod health;
 pub mod idc;
 pub mod limits;
+pub mod oauth;
 pub mod oidc;
 pub mod picker;
 pub mod principal;
@@ -64,6 +66,8 @@ enum To<'a> {
     /// The page that says how far a sign-out reached.
     SignedOut(&'a ConnectorId, views::Reach),
     Console(&'a ConsoleLogin),
+    /// A program that waits on the person's own computer.
+    Loopback(&'a Answer),
 }
 
 /// 303, so that a reload does not post again.
@@ -81,6 +85,7 @@ fn see_other(to: &To<'_>) -> HttpResponse {
             Cow::Owned(format!("/signed-out?connector={connector}&reach={}", reach.as_str()))
         }
         To::Console(login) => Cow::Borrowed(login.expose()),
+        To::Loopback(answer) => Cow::Borrowed(answer.expose()),
     };
     HttpResponse::SeeOther().insert_header((header::LOCATION, location.as_ref())).finish()
 }
@@ -136,6 +141,11 @@ fn caller(request: &HttpRequest) -> Caller {
         user_agent: user_agent.chars().take(300).collect(),
         request_id: context::request_id(request),
     }
+}
+
+/// Something of the application's own.
+fn data<T: 'static>(request: &HttpRequest) -> &actix_web::web::Data<T> {
+    request.app_data::<actix_web::web::Data<T>>().expect("the application sets its own data")
 }
 
 /// Something that cannot go wrong did.

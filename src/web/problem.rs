@@ -38,6 +38,8 @@ pub enum Kind {
     TokenRefused,
     TokenScope,
     SessionPolicyInvalid,
+    AuthorizationRequestInvalid,
+    DeviceRefused,
     StepUpRequired,
     StepUpExpired,
     StepUpRefused,
@@ -51,7 +53,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::BadRequest,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -73,6 +75,8 @@ impl Kind {
         Self::TokenRefused,
         Self::TokenScope,
         Self::SessionPolicyInvalid,
+        Self::AuthorizationRequestInvalid,
+        Self::DeviceRefused,
         Self::StepUpRequired,
         Self::StepUpExpired,
         Self::StepUpRefused,
@@ -110,6 +114,8 @@ impl Kind {
             Self::TokenRefused => "token-refused",
             Self::TokenScope => "token-scope",
             Self::SessionPolicyInvalid => "session-policy-invalid",
+            Self::AuthorizationRequestInvalid => "authorization-request-invalid",
+            Self::DeviceRefused => "device-refused",
             Self::StepUpRequired => "step-up-required",
             Self::StepUpExpired => "step-up-expired",
             Self::StepUpRefused => "step-up-refused",
@@ -126,9 +132,11 @@ impl Kind {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::BadRequest | Self::DurationInvalid | Self::DestinationRefused | Self::SessionPolicyInvalid => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::BadRequest
+            | Self::DurationInvalid
+            | Self::DestinationRefused
+            | Self::SessionPolicyInvalid
+            | Self::AuthorizationRequestInvalid => StatusCode::BAD_REQUEST,
             Self::NotFound | Self::ConnectorUnknown => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -145,6 +153,7 @@ impl Kind {
             | Self::CrossSite
             | Self::RoleNotPermitted
             | Self::TokenScope
+            | Self::DeviceRefused
             | Self::StepUpRequired
             | Self::StepUpExpired
             | Self::StepUpRefused
@@ -182,6 +191,8 @@ impl Kind {
             Self::TokenRefused => "That token does not count",
             Self::TokenScope => "That token was made for less",
             Self::SessionPolicyInvalid => "That session policy is not possible",
+            Self::AuthorizationRequestInvalid => "That program cannot be answered",
+            Self::DeviceRefused => "That device cannot be approved from here",
             Self::StepUpRequired => "That role asks you to sign in again",
             Self::StepUpExpired => "That click cannot be carried on",
             Self::StepUpRefused => "That click was somebody else's",
@@ -241,6 +252,12 @@ impl Kind {
             }
             Self::SessionPolicyInvalid => {
                 "Send a JSON object with a Statement of at most 2,048 characters, and at most ten policy ARNs."
+            }
+            Self::AuthorizationRequestInvalid => {
+                "It is not certain which program asks, or where on your computer it waits, so nothing was sent anywhere. Please start the sign-in again in the program; if it keeps happening, update it."
+            }
+            Self::DeviceRefused => {
+                "Device codes are limited here. Sign in with a browser on the computer that needs it, or ask your administrator."
             }
             Self::StepUpRequired => "You may use it after a more recent or a stronger sign-in.",
             Self::StepUpExpired => {

@@ -13,7 +13,7 @@ use super::principal::require_principal;
 use super::problem::{Kind, Problem};
 use super::session::Cookies;
 use super::{
-    api, arrival, aws, container, health, idc, oidc, picker, roles, saml, sessions, sign_in, sign_out, step_up,
+    api, arrival, aws, container, health, idc, oauth, oidc, picker, roles, saml, sessions, sign_in, sign_out, step_up,
 };
 use crate::flows::sessions::Sessions;
 
@@ -135,6 +135,16 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
 
     r.get("/step-up/{click}", SignedIn, step_up::begin);
     r.get("/continue/{click}", SignedIn, step_up::resume);
+
+    // At the root, because AWS's tools put it there.
+    r.get("/authorize", SignedIn, oauth::authorize::ask);
+    r.post("/authorize", SignedIn, oauth::authorize::decide);
+    r.get("/device", SignedIn, oauth::device::ask);
+    r.post("/device", SignedIn, oauth::device::decide);
+    r.post("/oauth/token", Client, oauth::token::token);
+    r.post("/oauth/device_authorization", Client, oauth::token::device_authorization);
+    r.post("/oauth/revoke", Client, oauth::token::revoke);
+    r.get("/.well-known/oauth-authorization-server", Anyone, oauth::metadata::metadata);
 
     r.get("/api/v1/me", Principal, api::me::me);
     r.get("/api/v1/roles", Principal, api::roles::roles);

@@ -8,7 +8,7 @@ use super::limits::Limits;
 use super::picker::{role_title, shell};
 use super::problem::{Kind, Problem};
 use super::session::{Cookies, SignedIn};
-use super::{To, caller, context, depart, page, see_other, views, words};
+use super::{To, caller, context, data, depart, page, see_other, views, words};
 use crate::access::Denied;
 use crate::flows::Ground;
 use crate::flows::current::CurrentCatalog;
@@ -17,11 +17,6 @@ use crate::flows::step_up::{Next, StepUp, StepUpError};
 use crate::identity::{Unmet, VerifiedIdentity};
 use crate::store::clicks::{Click, Wanted};
 use crate::sys::{LocalPath, Token};
-
-/// Something of the application's own.
-fn data<T: 'static>(request: &HttpRequest) -> &web::Data<T> {
-    request.app_data::<web::Data<T>>().expect("the application sets its own data")
-}
 
 /// What is answered where a click was not carried out: for people the page that leads on where signing in again helps,
 /// and the problem otherwise.

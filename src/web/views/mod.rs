@@ -7,6 +7,7 @@
 
 pub mod credentials;
 pub mod go;
+pub mod oauth;
 pub mod picker;
 pub mod problem;
 pub mod sessions;
@@ -18,6 +19,7 @@ pub mod why;
 
 pub use credentials::{CredentialsPage, Format};
 pub use go::Go;
+pub use oauth::{ConsentPage, DeviceConfirmPage, DeviceDonePage, DevicePage};
 pub use picker::{AccountGroup, DurationStep, NoRoles, Picker, RoleRow, duration_steps};
 pub use problem::ProblemPage;
 pub use sessions::{SessionRow, SessionsPage};

@@ -23,6 +23,10 @@ fn pages() -> Vec<(&'static str, String)> {
         .chain(rendered(StepUpPage::samples()))
         .chain(rendered(ContinuePage::samples()))
         .chain(rendered(CredentialsPage::samples()))
+        .chain(rendered(ConsentPage::samples()))
+        .chain(rendered(DevicePage::samples()))
+        .chain(rendered(DeviceConfirmPage::samples()))
+        .chain(rendered(DeviceDonePage::samples()))
         .chain(rendered(ProblemPage::samples()))
         .collect()
 }
