@@ -212,7 +212,11 @@ impl Sts {
             .config_override(here)
             .send()
             .await
-            .map_err(StsError::from_sdk)?;
+            .map_err(|error| match StsError::from_sdk(error) {
+                // STS packs tags and policies into one; where there is a policy, it is the part that can be left out.
+                StsError::TagsTooLarge(refusal) if !asked.session_policy.is_none() => StsError::PolicyTooLarge(refusal),
+                error => error,
+            })?;
         read(&answer, &place.region)
     }
 }
@@ -295,6 +299,10 @@ pub enum StsError {
     DurationAboveMaximum(Refusal),
     #[error("the session tags do not fit ({0})")]
     TagsTooLarge(Refusal),
+    #[error("session tags and session policy together are more than fits ({0})")]
+    PolicyTooLarge(Refusal),
+    #[error("STS does not take the session policy ({0})")]
+    PolicyMalformed(Refusal),
     #[error("STS is switched off in the region ({0})")]
     RegionDisabled(Refusal),
     #[error("STS is throttling ({0})")]
@@ -329,6 +337,8 @@ impl StsError {
             Self::TrustPolicyRefuses { .. } => "sts-trust-policy-refuses",
             Self::DurationAboveMaximum(_) => "sts-duration-above-maximum",
             Self::TagsTooLarge(_) => "sts-tags-too-large",
+            Self::PolicyTooLarge(_) => "sts-policy-too-large",
+            Self::PolicyMalformed(_) => "sts-policy-malformed",
             Self::RegionDisabled(_) => "sts-region-disabled",
             Self::Throttled(_) => "sts-throttled",
             Self::Unavailable(_) => "sts-unavailable",
@@ -389,6 +399,14 @@ impl StsError {
                 "The session tags of this role are too large for AWS. A Rolegate administrator must map fewer or \
                  shorter ones."
             }
+            Self::PolicyTooLarge(_) => {
+                "The session policy is too large for AWS, together with the role's session tags. Send a shorter one, \
+                 or keep it in the account and name it in policy_arns."
+            }
+            Self::PolicyMalformed(_) => {
+                "AWS does not accept the session policy. Check its actions, resources and conditions; IAM's policy \
+                 validator says what is wrong with it."
+            }
             Self::RegionDisabled(_) => {
                 "AWS STS is switched off for this account in the region Rolegate uses. Whoever administers the \
                  account must switch it on, or whoever runs Rolegate must choose another region."
@@ -417,12 +435,20 @@ impl StsError {
             | Self::TrustPolicyRefuses { refusal, .. }
             | Self::DurationAboveMaximum(refusal)
             | Self::TagsTooLarge(refusal)
+            | Self::PolicyTooLarge(refusal)
+            | Self::PolicyMalformed(refusal)
             | Self::RegionDisabled(refusal)
             | Self::Throttled(refusal)
             | Self::Unavailable(refusal)
             | Self::Unknown(refusal) => Some(refusal),
             Self::Unreachable(_) | Self::TimedOut | Self::LeftAlone | Self::Crowded | Self::BadAnswer(_) => None,
         }
+    }
+
+    /// Whether it is the session policy that was asked for which STS does not take: whoever asked can put it right.
+    #[must_use]
+    pub const fn is_about_the_policy(&self) -> bool {
+        matches!(self, Self::PolicyTooLarge(_) | Self::PolicyMalformed(_))
     }
 
     /// Whether trying again later may help without anybody changing anything.
@@ -483,6 +509,7 @@ impl StsError {
             }
             "ValidationError" if says("DurationSeconds exceeds") => Self::DurationAboveMaximum(refusal),
             "PackedPolicyTooLarge" => Self::TagsTooLarge(refusal),
+            "MalformedPolicyDocument" => Self::PolicyMalformed(refusal),
             "RegionDisabledException" => Self::RegionDisabled(refusal),
             "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" => {
                 Self::Throttled(refusal)

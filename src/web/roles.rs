@@ -309,6 +309,7 @@ impl From<IssueFlowError> for Problem {
             IssueFlowError::Denied(_) => Kind::RoleNotPermitted,
             IssueFlowError::Destination(_) => Kind::DestinationRefused,
             IssueFlowError::Issue(IssueError::Sts(error)) if error.is_temporary() => Kind::AwsUnavailable,
+            IssueFlowError::Issue(IssueError::Sts(error)) if error.is_about_the_policy() => Kind::SessionPolicyInvalid,
             IssueFlowError::Issue(IssueError::Sts(_)) => Kind::AwsRefused,
             IssueFlowError::Issue(_) | IssueFlowError::Interrupted => Kind::Internal,
             IssueFlowError::Federation(FederationError::Refused(_) | FederationError::BadAnswer(_)) => Kind::AwsRefused,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that panics has said what it found")]
 
+mod api;
 mod audit;
 mod both_protocols;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]

@@ -80,7 +80,12 @@ async fn visit(base: &str, row: &Row, persona: Persona, omar: &Person, lin: &Per
             Persona::WithAnothersFormValue => Some(&omar.csrf),
             _ => person.map(|person| &person.csrf),
         };
-        request = request.form(&csrf.map(|csrf| ("csrf", csrf)).into_iter().collect::<Vec<_>>());
+        // Forms of pages carry it in a field, requests of programs in a header.
+        request = match csrf {
+            Some(csrf) if row.path.starts_with("/api/") => request.header("x-csrf-token", csrf),
+            Some(csrf) => request.form(&[("csrf", csrf)]),
+            None => request.form(&[("", ""); 0]),
+        };
     }
     request = match persona {
         Persona::StrangerInABrowser => request.header("accept", "text/html"),

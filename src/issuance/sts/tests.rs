@@ -154,6 +154,7 @@ async fn every_refusal_says_who_must_fix_what() {
             "sts-tags-too-large",
             "fewer or",
         ),
+        (400, "MalformedPolicyDocument", "Syntax errors in policy.", "sts-policy-malformed", "session policy"),
         (403, "RegionDisabledException", "STS is not activated in this region", "sts-region-disabled", "region"),
         (404, "SomethingNew", "what", "sts-unknown", "does not understand"),
     ];
