@@ -1,7 +1,5 @@
 //! Who one is, and what one may use.
 
-use std::collections::BTreeSet;
-
 use rolegate::access::Scope;
 use serde_json::{Value, json};
 
