@@ -222,6 +222,10 @@ fn verb(method: &Method) -> &str {
 fn log_problem(problem: &Problem, id: &str, address: &IpAddr, method: &Method, path: &str) {
     let kind = problem.kind().slug();
     let causes = problem.causes();
+    if problem.is_wait() {
+        // The request has its own line.
+        return;
+    }
     if problem.kind().status().is_server_error() {
         tracing::error!(
             request.id = id, client.address = %address, http.method = verb(method), http.path = path,
@@ -236,7 +240,7 @@ fn log_problem(problem: &Problem, id: &str, address: &IpAddr, method: &Method, p
 }
 
 fn render(problem: &Problem, id: &str, page: bool, dialect: Dialect, request: &HttpRequest) -> HttpResponse {
-    let status = dialect.status(problem.kind());
+    let status = dialect.status(problem);
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     if let Some(seconds) = problem.retry_after_secs() {

@@ -45,16 +45,17 @@ impl Dialect {
         !matches!(self, Self::Problem | Self::OAuth)
     }
 
-    /// The status of a kind of problem. It differs from the kind's own where clients draw another conclusion from it.
-    pub(super) const fn status(self, kind: Kind) -> StatusCode {
-        match (self, kind) {
+    /// The status of a problem. It differs from its kind's own where clients draw another conclusion from it.
+    pub(super) fn status(self, problem: &Problem) -> StatusCode {
+        match (self, problem.kind()) {
             // SDKs try again after any 5xx. What AWS has refused it will refuse again.
             (Self::Container | Self::Portal, Kind::AwsRefused) => StatusCode::FORBIDDEN,
             // To 401 their answer is to ask for a new sign-in, which is what helps here.
             (Self::Portal, Kind::IdentityProviderSessionEnding) => StatusCode::UNAUTHORIZED,
             // The model knows no other status for a server's trouble.
             (Self::SignIn, Kind::Unavailable) => StatusCode::INTERNAL_SERVER_ERROR,
-            _ => kind.status(),
+            (Self::SignIn, _) if problem.oauth_code() == Some("invalid_client") => StatusCode::UNAUTHORIZED,
+            (_, kind) => kind.status(),
         }
     }
 
@@ -70,7 +71,7 @@ impl Dialect {
             Some(link) => format!("{} {origin}{link} (support id {id})", problem.sentence()),
             None => format!("{} (support id {id})", problem.sentence()),
         };
-        let status = self.status(problem.kind());
+        let status = self.status(problem);
         match self {
             Self::Problem => response.content_type("application/problem+json").body(problem.document(id)),
             Self::Container => {
@@ -80,11 +81,11 @@ impl Dialect {
                 .insert_header(("x-amzn-errortype", portal_exception(status)))
                 .json(json!({ "message": sentence() })),
             Self::OAuth => {
-                let (_, code) = sign_in_exception(status);
+                let (_, code) = sign_in_exception(problem, status);
                 response.json(json!({ "error": code, "error_description": sentence() }))
             }
             Self::SignIn => {
-                let (exception, code) = sign_in_exception(status);
+                let (exception, code) = sign_in_exception(problem, status);
                 response
                     .insert_header(("x-amzn-errortype", exception))
                     .json(json!({ "error": code, "error_description": sentence() }))
@@ -106,13 +107,24 @@ fn portal_exception(status: StatusCode) -> &'static str {
     }
 }
 
-fn sign_in_exception(status: StatusCode) -> (&'static str, &'static str) {
-    match status {
-        StatusCode::UNAUTHORIZED => ("InvalidClientException", "invalid_client"),
-        StatusCode::FORBIDDEN => ("AccessDeniedException", "access_denied"),
-        // No exception of the model, and the one name every client waits and tries again at.
-        StatusCode::TOO_MANY_REQUESTS => ("TooManyRequestsException", "temporarily_unavailable"),
-        status if status.is_server_error() => ("InternalServerException", "server_error"),
+/// The model's exception and OAuth's code: as whoever refused has said, else by the status.
+fn sign_in_exception(problem: &Problem, status: StatusCode) -> (&'static str, &'static str) {
+    match (problem.oauth_code(), status) {
+        (_, status) if status.is_server_error() => ("InternalServerException", "server_error"),
+        (Some(code @ "authorization_pending"), _) => ("AuthorizationPendingException", code),
+        (Some(code @ "slow_down"), _) => ("SlowDownException", code),
+        (Some(code @ "expired_token"), _) => ("ExpiredTokenException", code),
+        (Some(code @ "access_denied"), _) => ("AccessDeniedException", code),
+        (Some(code @ "invalid_grant"), _) => ("InvalidGrantException", code),
+        (Some(code @ "invalid_client"), _) => ("InvalidClientException", code),
+        (Some(code @ "unauthorized_client"), _) => ("UnauthorizedClientException", code),
+        (Some(code @ "unsupported_grant_type"), _) => ("UnsupportedGrantTypeException", code),
+        (Some(code @ "invalid_scope"), _) => ("InvalidScopeException", code),
+        (Some(code @ "invalid_redirect_uri"), _) => ("InvalidRedirectUriException", code),
+        (Some(code @ "invalid_client_metadata"), _) => ("InvalidClientMetadataException", code),
+        (_, StatusCode::FORBIDDEN) => ("AccessDeniedException", "access_denied"),
+        // No exception of the model, and the one name at which every client waits and tries again.
+        (_, StatusCode::TOO_MANY_REQUESTS) => ("TooManyRequestsException", "temporarily_unavailable"),
         _ => ("InvalidRequestException", "invalid_request"),
     }
 }
@@ -147,7 +159,7 @@ mod tests {
         let retried = [Kind::TooManyRequests, Kind::AwsUnavailable, Kind::Unavailable, Kind::Internal];
         for dialect in [Dialect::Container, Dialect::Portal] {
             for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::IdentityProviderUnavailable) {
-                let status = dialect.status(kind);
+                let status = dialect.status(&Problem::new(kind));
                 let again = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
                 assert_eq!(again, retried.contains(&kind), "{dialect:?} {kind:?} {status}");
             }

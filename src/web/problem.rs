@@ -287,6 +287,7 @@ pub struct Problem {
     detail: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
     allow: Option<String>,
+    oauth: Option<&'static str>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
     instance: Option<String>,
     /// Boxed, for a problem is what nearly every function here may answer with.
@@ -301,6 +302,7 @@ impl Problem {
             detail: None,
             retry_after: None,
             allow: None,
+            oauth: None,
             cause: None,
             instance: None,
             members: Box::default(),
@@ -319,6 +321,24 @@ impl Problem {
     pub fn member(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
         self.members.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// What OAuth calls it, for addresses whose clients go by that. Spec: RFC 6749 5.2.
+    #[must_use]
+    pub fn oauth(self, code: &'static str) -> Self {
+        Self { oauth: Some(code), ..self }
+    }
+
+    /// What OAuth calls it, if whoever refused has said so.
+    #[must_use]
+    pub const fn oauth_code(&self) -> Option<&'static str> {
+        self.oauth
+    }
+
+    /// Whether a device is told to go on asking: no refusal of anything, and said every few seconds.
+    #[must_use]
+    pub fn is_wait(&self) -> bool {
+        matches!(self.oauth, Some("authorization_pending" | "slow_down"))
     }
 
     /// The page of ours that helps, where there is one: the member `link`.

@@ -152,6 +152,9 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
     r.post("/api/v1/roles/{account}/{role:.+}/console", Principal, api::issue::console);
 
     r.get("/api/v1/container/{account}/{role:.+}", Client, container::credentials);
+    r.post("/idc/client/register", Client, idc::sign_in::register);
+    r.post("/idc/device_authorization", Client, idc::sign_in::device_authorization);
+    r.post("/idc/token", Client, idc::sign_in::token);
     r.get("/idc/assignment/accounts", Client, idc::portal::accounts);
     r.get("/idc/assignment/roles", Client, idc::portal::roles);
     r.get("/idc/federation/credentials", Client, idc::portal::credentials);

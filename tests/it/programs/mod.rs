@@ -2,6 +2,7 @@
 
 mod container;
 mod portal;
+mod sign_in;
 
 use jiff::SignedDuration;
 use rolegate::access::Scope;
