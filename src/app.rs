@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::audit::{Chain, ChainKey, Event, Kind};
 use crate::config::{Config, Database, DeviceCodes, Rate, SealingKeySource, StoreConfig, sealing_key_from_base64};
+use crate::flows::allowance::Allowance;
 use crate::flows::authorize::Authorize;
 use crate::flows::clients::Clients;
 use crate::flows::connectors::{Connectors, OwnKeys};
@@ -134,14 +135,7 @@ impl Base {
     /// What flows need.
     #[must_use]
     pub fn ground(&self, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Ground {
-        Ground {
-            store: self.store.clone(),
-            chain: self.chain.clone(),
-            clock,
-            rng,
-            sealing: self.sealing.clone(),
-            tasks: Tasks::on_this_runtime(),
-        }
+        Ground::new(self.store.clone(), self.chain.clone(), clock, rng, self.sealing.clone())
     }
 }
 
@@ -399,8 +393,12 @@ impl App {
                 issuer,
                 consoles,
                 regions,
+                allowance: Arc::new(Allowance::new(
+                    rate(&config.limits.issue).into(),
+                    rate(&config.limits.deliver).into(),
+                )),
             }),
-            limits: web::Data::new(Limits::new(rate(&config.limits.sign_in), rate(&config.limits.issue))),
+            limits: web::Data::new(Limits::new(rate(&config.limits.sign_in), rate(&config.limits.deliver))),
             cookies: web::Data::new(Cookies::new(public_url)),
             bodies: web::Data::new(BodyLimits::new(64 * 1024, config.web.max_body)),
             surroundings: web::Data::new(Surroundings {
@@ -458,14 +456,16 @@ impl App {
         })
     }
 
-    /// Removes what has expired, forgets idle rate-limit keys, keeps metadata fresh.
+    /// Removes what has expired, forgets idle rate-limit keys, drops credentials of those who left elsewhere, keeps
+    /// metadata fresh.
     fn background(&self) -> Vec<tokio::task::JoinHandle<()>> {
         let ground = self.ground.clone();
-        let limits = self.services.limits.clone();
+        let (limits, issue) = (self.services.limits.clone(), self.services.issue.clone());
         let housekeeping = tokio::spawn(every(Duration::from_secs(60), move || {
-            let (ground, limits) = (ground.clone(), limits.clone());
+            let (ground, limits, issue) = (ground.clone(), limits.clone(), issue.clone());
             async move {
                 limits.forget_idle();
+                issue.allowance.forget_idle();
                 match ground.store.remove_expired(ground.clock.now()).await {
                     Ok(0) => {}
                     Ok(rows) => tracing::debug!(rows, "removed expired rows"),
@@ -483,7 +483,19 @@ impl App {
                 }
             }
         }));
-        vec![housekeeping, metadata]
+        let issue = self.services.issue.clone();
+        let departures = tokio::spawn(async move {
+            let mut ticks = ticks(Duration::from_secs(5));
+            let mut heard = None;
+            loop {
+                ticks.tick().await;
+                match issue.tidy(heard).await {
+                    Ok(now) => heard = Some(now),
+                    Err(error) => tracing::warn!(cause = %error, "the audit log could not be read for who has left"),
+                }
+            }
+        });
+        vec![housekeeping, metadata, departures]
     }
 }
 
@@ -564,12 +576,18 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = ()>,
 {
-    let mut ticks = tokio::time::interval(period);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks = ticks(period);
     loop {
         ticks.tick().await;
         work().await;
     }
+}
+
+/// One tick now, and then one each period; what comes late shifts those after it.
+fn ticks(period: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Our key pair for a purpose; made, sealed and recorded the first time. Of two processes, one makes it.

@@ -18,6 +18,6 @@ pub use decision::{Decision, Reason, RoleAccess};
 pub use explain::{
     AskedAuthentication, Bearing, ConditionAnswer, Explanation, PermittedRole, RoleAnswer, RuleAnswer, explain,
 };
-pub use permit::{OmittedTag, Permit, SessionTag};
+pub use permit::{OmittedTag, Permit, SessionTag, Terms};
 pub use policy::{Asked, Denied, Policy, session_tags};
 pub use scope::{Scope, UnknownScope};

@@ -1,12 +1,14 @@
 //! Authority as a value.
 
+use std::hash::{Hash, Hasher};
+
 use jiff::Timestamp;
 
 use crate::aws::{ProviderArn, Region, RoleArn, SessionDuration, SessionName, SessionPolicy, SourceIdentity};
 use crate::identity::SubjectId;
 
 /// One session tag: key at most 128 and value at most 256 characters, checked where the catalog is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SessionTag {
     pub key: String,
     pub value: String,
@@ -27,26 +29,28 @@ pub struct OmittedTag {
 #[must_use = "a permit is spent at issuance"]
 pub struct Permit(Terms);
 
-/// What a permit allows. Private to `access`, so that nobody else can write one down.
-#[derive(Debug)]
-pub(in crate::access) struct Terms {
-    pub subject: SubjectId,
-    pub role: RoleArn,
-    pub provider: ProviderArn,
-    pub duration: SessionDuration,
-    pub session_name: SessionName,
-    pub source_identity: SourceIdentity,
-    pub session_tags: Vec<SessionTag>,
+/// What a permit allows. By themselves terms give no authority; only `access` can write them down.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    pub(in crate::access) subject: SubjectId,
+    pub(in crate::access) role: RoleArn,
+    pub(in crate::access) provider: ProviderArn,
+    pub(in crate::access) duration: SessionDuration,
+    /// What the duration would be if the session at the identity provider had no end.
+    pub(in crate::access) limit: SessionDuration,
+    pub(in crate::access) session_name: SessionName,
+    pub(in crate::access) source_identity: SourceIdentity,
+    pub(in crate::access) session_tags: Vec<SessionTag>,
     /// What makes the session allow less than its role.
-    pub session_policy: SessionPolicy,
+    pub(in crate::access) session_policy: SessionPolicy,
     /// The id of the rule that granted it.
-    pub rule: String,
+    pub(in crate::access) rule: String,
     /// Attribute and value that met each of its conditions.
-    pub because: Vec<(String, String)>,
+    pub(in crate::access) because: Vec<(String, String)>,
     /// When the session at the identity provider ends, where it says so.
-    pub session_ends: Option<Timestamp>,
+    pub(in crate::access) session_ends: Option<Timestamp>,
     /// Where the catalog wants STS called: the role's region, else the account's.
-    pub region: Option<Region>,
+    pub(in crate::access) region: Option<Region>,
 }
 
 impl Permit {
@@ -68,6 +72,7 @@ impl Permit {
             provider: ProviderArn::new(role.partition(), role.account(), provider),
             role: role.clone(),
             duration,
+            limit: duration,
             session_name: SessionName::for_person(&subject.value),
             source_identity: SourceIdentity::for_person(&subject.value),
             subject,
@@ -78,6 +83,12 @@ impl Permit {
             session_ends,
             region: None,
         })
+    }
+
+    /// What it allows, to be held against the terms of another.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.0
     }
 
     #[must_use]
@@ -142,5 +153,96 @@ impl Permit {
     #[must_use]
     pub fn session_ends(&self) -> Option<Timestamp> {
         self.0.session_ends
+    }
+}
+
+/// Everything in which the terms of two permits may differ.
+#[derive(PartialEq, Eq, Hash)]
+struct Facts<'t> {
+    subject: &'t SubjectId,
+    role: &'t RoleArn,
+    provider: &'t ProviderArn,
+    limit: SessionDuration,
+    session_name: &'t SessionName,
+    source_identity: &'t SourceIdentity,
+    session_tags: &'t [SessionTag],
+    session_policy: &'t SessionPolicy,
+    rule: &'t str,
+    because: &'t [(String, String)],
+    session_ends: Option<Timestamp>,
+    region: Option<&'t Region>,
+}
+
+impl Terms {
+    /// Taken apart in full, so that a new term has to be thought about here.
+    fn facts(&self) -> Facts<'_> {
+        let Self {
+            subject,
+            role,
+            provider,
+            // Where the session at the identity provider ends first, this is less with every second. What it was cut
+            // from and where it ends stay the same, and are compared.
+            duration: _,
+            limit,
+            session_name,
+            source_identity,
+            session_tags,
+            session_policy,
+            rule,
+            because,
+            session_ends,
+            region,
+        } = self;
+        Facts {
+            subject,
+            role,
+            provider,
+            limit: *limit,
+            session_name,
+            source_identity,
+            session_tags,
+            session_policy,
+            rule,
+            because,
+            session_ends: *session_ends,
+            region: region.as_ref(),
+        }
+    }
+
+    #[must_use]
+    pub fn subject(&self) -> &SubjectId {
+        &self.subject
+    }
+
+    #[must_use]
+    pub fn role(&self) -> &RoleArn {
+        &self.role
+    }
+
+    /// The id of the rule that granted it.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// Attribute and value that met each condition of the [rule](Self::rule).
+    #[must_use]
+    pub fn because(&self) -> &[(String, String)] {
+        &self.because
+    }
+}
+
+/// Two are equal if whatever one allows the other allows too, credentials issued earlier included.
+impl PartialEq for Terms {
+    fn eq(&self, other: &Self) -> bool {
+        self.facts() == other.facts()
+    }
+}
+
+impl Eq for Terms {}
+
+impl Hash for Terms {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.facts().hash(state);
     }
 }

@@ -368,7 +368,8 @@ impl Policy {
         }
         // A region of another partition would have STS refuse what it has never heard of.
         let region = region.filter(|region| access.account().partition.has_region(region));
-        let mut duration = wanted.unwrap_or(access.default_session()).min(access.max_session());
+        let limit = wanted.unwrap_or(access.default_session()).min(access.max_session());
+        let mut duration = limit;
         let session_ends = identity.authentication.session_not_on_or_after;
         if let Some(ends) = session_ends {
             let left = ends.duration_since(now).as_secs().clamp(0, SessionDuration::MAX.as_secs().into());
@@ -380,6 +381,7 @@ impl Policy {
             role: access.arn(),
             provider: access.account().provider_arn(),
             duration,
+            limit,
             session_name: SessionName::for_person(identity.trail_name()),
             source_identity: SourceIdentity::for_person(identity.trail_name()),
             session_tags: session_tags(identity, access.role()).0,

@@ -28,6 +28,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The events that tell of the end of somebody's session or token.
+    pub const ENDS_ACCESS: [Self; 2] = [Self::SessionEnded, Self::TokenRevoked];
+
+    /// Whether it tells of the end of somebody's session or token.
+    #[must_use]
+    pub fn ends_access(self) -> bool {
+        Self::ENDS_ACCESS.contains(&self)
+    }
+
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -100,6 +109,12 @@ impl Event {
             Some(value) => self.with(name, value),
             None => self,
         }
+    }
+
+    /// Whom it is about, if it tells that a session or a token of theirs ended.
+    #[must_use]
+    pub fn ends_access_of(&self) -> Option<SubjectId> {
+        if self.kind.ends_access() { self.subject.as_deref()?.parse().ok() } else { None }
     }
 
     /// The details as the JSON text that is stored and hashed.

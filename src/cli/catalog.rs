@@ -224,7 +224,6 @@ mod tests {
 
     use crate::audit::{Chain, ChainKey};
     use crate::catalog::toml::parse_text;
-    use crate::flows::Tasks;
     use crate::store::{Store, sessions, tokens};
     use crate::sys::seal::SealingKey;
     use crate::sys::{ManualClock, SeededRng};
@@ -233,14 +232,13 @@ mod tests {
 
     async fn ground() -> (tempfile::TempDir, Ground) {
         let dir = tempfile::tempdir().unwrap();
-        let ground = Ground {
-            store: Store::open(&dir.path().join("test.db")).await.unwrap(),
-            chain: Chain::new(ChainKey::new([1; 32])),
-            clock: Arc::new(ManualClock::at(now())),
-            rng: Arc::new(SeededRng::new(1)),
-            sealing: SealingKey::from_bytes([2; 32]),
-            tasks: Tasks::on_this_runtime(),
-        };
+        let ground = Ground::new(
+            Store::open(&dir.path().join("test.db")).await.unwrap(),
+            Chain::new(ChainKey::new([1; 32])),
+            Arc::new(ManualClock::at(now())),
+            Arc::new(SeededRng::new(1)),
+            SealingKey::from_bytes([2; 32]),
+        );
         (dir, ground)
     }
 

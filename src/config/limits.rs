@@ -5,19 +5,25 @@ use std::num::NonZeroU32;
 use super::reader::{Advice, Reader, number};
 use super::setting::Setting;
 
-pub(super) static SETTINGS: &[&Setting] = &[&SIGN_IN_PER_MINUTE, &SIGN_IN_BURST, &ISSUE_PER_MINUTE, &ISSUE_BURST];
+pub(super) static SETTINGS: &[&Setting] =
+    &[&SIGN_IN_PER_MINUTE, &SIGN_IN_BURST, &ISSUE_PER_MINUTE, &ISSUE_BURST, &DELIVER_PER_MINUTE, &DELIVER_BURST];
 // An office may reach us through one address, and begins work at nine.
 static SIGN_IN_PER_MINUTE: Setting = Setting::new("limits.sign_in_per_minute", "120");
 static SIGN_IN_BURST: Setting = Setting::new("limits.sign_in_burst", "240");
 static ISSUE_PER_MINUTE: Setting = Setting::new("limits.issue_per_minute", "30");
 static ISSUE_BURST: Setting = Setting::new("limits.issue_burst", "60");
+// One person's jobs may all wake at the full hour.
+static DELIVER_PER_MINUTE: Setting = Setting::new("limits.deliver_per_minute", "6000");
+static DELIVER_BURST: Setting = Setting::new("limits.deliver_burst", "6000");
 
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
     /// Sign-in requests, for each client address.
     pub sign_in: Rate,
-    /// Credentials and console links, for each person.
+    /// New credentials and console links, for each person.
     pub issue: Rate,
+    /// Requests of programs for credentials, cached or not, for each person.
+    pub deliver: Rate,
 }
 
 /// So many a minute, and so many at once after a pause.
@@ -34,6 +40,10 @@ pub(super) fn read(reader: &mut Reader) -> LimitsConfig {
             burst: reader.value(&SIGN_IN_BURST, count),
         },
         issue: Rate { per_minute: reader.value(&ISSUE_PER_MINUTE, count), burst: reader.value(&ISSUE_BURST, count) },
+        deliver: Rate {
+            per_minute: reader.value(&DELIVER_PER_MINUTE, count),
+            burst: reader.value(&DELIVER_BURST, count),
+        },
     }
 }
 

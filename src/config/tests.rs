@@ -337,6 +337,8 @@ fn each_setting_refuses_what_it_cannot_use() {
         ("limits.sign_in_burst", "-1"),
         ("limits.issue_per_minute", "many"),
         ("limits.issue_burst", "1000001"),
+        ("limits.deliver_per_minute", "0"),
+        ("limits.deliver_burst", "lots"),
         ("log.format", "xml"),
         ("log.level", "rolegate=loud"),
         ("log.level", "info,aws_smithy_runtime=trace"),

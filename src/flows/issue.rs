@@ -2,9 +2,12 @@
 //!
 //! The order is the guarantee: decide, write the intent down, call STS, write the outcome down, deliver. Each step
 //! that is written is on disk before the next begins; if a write fails, nothing is delivered.
+//!
+//! How programs share what was issued, and who waits for whom, is told in [`deliver`].
 
 use std::sync::Arc;
 
+use super::allowance::{Allowance, TooOften};
 use super::current::{CurrentCatalog, Loaded};
 use super::{Caller, Ground};
 use crate::access::{Asked, Denied, Permit};
@@ -15,7 +18,10 @@ use crate::issuance::{
     ConsoleDestination, ConsoleLogin, Consoles, DestinationRefused, FederationError, IssueError, Issued, Issuer,
     Regions,
 };
-use crate::store::{StoreError, preferences};
+use crate::store::StoreError;
+use crate::store::journal::Use;
+
+mod deliver;
 
 /// Issues.
 #[derive(Debug, Clone)]
@@ -25,6 +31,7 @@ pub struct Issue {
     pub issuer: Arc<Issuer>,
     pub consoles: Arc<Consoles>,
     pub regions: Regions,
+    pub allowance: Arc<Allowance>,
 }
 
 /// What a person asks for.
@@ -47,31 +54,26 @@ pub enum IssueFlowError {
     Denied(#[from] Denied),
     #[error(transparent)]
     Destination(#[from] DestinationRefused),
+    #[error("the person asks too often")]
+    TooOften(#[from] TooOften),
+    /// Shared by all who waited for the one answer.
     #[error(transparent)]
-    Issue(#[from] IssueError),
+    Issue(Arc<IssueError>),
     #[error(transparent)]
     Federation(#[from] FederationError),
     #[error("the flow was interrupted")]
     Interrupted,
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(Arc<StoreError>),
+}
+
+impl From<StoreError> for IssueFlowError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
 }
 
 impl Issue {
-    /// Obtains credentials.
-    ///
-    /// # Errors
-    /// [`IssueFlowError`]. Denials and failures are recorded.
-    pub async fn credentials(&self, wish: Wish, caller: Caller) -> Result<Arc<Issued>, IssueFlowError> {
-        let flow = self.clone();
-        let tasks = self.ground.tasks.clone();
-        // What was begun with an intent ends with an outcome.
-        tasks
-            .uninterrupted(async move { flow.obtain(&wish, &caller).await.map(Arc::new) })
-            .await
-            .unwrap_or(Err(IssueFlowError::Interrupted))
-    }
-
     /// Obtains credentials and exchanges them for a link to the console.
     ///
     /// `destination` is what the person asked to see; otherwise the role's own page, else the console's home.
@@ -88,6 +90,7 @@ impl Issue {
         let tasks = self.ground.tasks.clone();
         tasks
             .uninterrupted(async move {
+                flow.allowance.issue(&wish.identity.person())?;
                 // Judged before anything is issued: a bad link should cost nothing.
                 let loaded = flow.catalog.get().await?;
                 let destination = match flow.destination(&loaded, &wish, destination.as_deref()) {
@@ -140,6 +143,11 @@ impl Issue {
     /// Decide, intend, call, record.
     async fn obtain(&self, wish: &Wish, caller: &Caller) -> Result<Issued, IssueFlowError> {
         let permit = self.decide(wish, caller).await?;
+        self.exchange(permit, wish, caller).await
+    }
+
+    /// Intend, call, record. The permit is spent.
+    async fn exchange(&self, permit: Permit, wish: &Wish, caller: &Caller) -> Result<Issued, IssueFlowError> {
         let role = permit.role().to_string();
         let (rule, because) = (permit.rule().to_owned(), object(permit.because()));
         let about = |kind| {
@@ -161,37 +169,32 @@ impl Issue {
                     .with("region", issued.region().as_str())
                     .with_some("assumed_role", issued.assumed_role_arn())
                     .with_some("aws_request_id", issued.request_id());
-                let mut tx = self.ground.store.begin().await?;
-                let now = self.ground.clock.now();
-                preferences::note_use(&mut tx, &wish.identity.person(), wish.asked.account, &wish.asked.role, now)
-                    .await?;
-                self.ground.append(&mut tx, &event).await?;
-                tx.commit().await.map_err(StoreError::from)?;
+                let used = Use {
+                    person: wish.identity.person(),
+                    account: wish.asked.account,
+                    role: wish.asked.role.clone(),
+                    at: self.ground.clock.now(),
+                };
+                self.ground.record_use(&event, used).await?;
                 Ok(issued)
             }
             Err(error) => {
-                let mut event = about(Kind::IssueFailed).with("cause", error.code()).with("detail", error.to_string());
-                if let IssueError::Sts(sts) = &error
-                    && let Some(refusal) = sts.refusal()
-                {
-                    event = event
-                        .with("aws_code", refusal.code.as_str())
-                        .with("aws_message", refusal.message.as_str())
-                        .with_some("aws_request_id", refusal.request_id.as_deref());
-                }
+                let event = because_of(about(Kind::IssueFailed), &error);
                 self.ground.record(&event).await?;
-                Err(error.into())
+                Err(IssueFlowError::Issue(Arc::new(error)))
             }
         }
     }
 
     async fn decide(&self, wish: &Wish, caller: &Caller) -> Result<Permit, IssueFlowError> {
         let loaded = self.catalog.get().await?;
+        self.review(&loaded);
         let now = self.ground.clock.now();
         let decided = loaded.policy.permit(&wish.identity, wish.asked.clone(), now);
         match decided {
             Ok(permit) => Ok(permit),
             Err(denied) => {
+                self.drop_what_is_lost(wish, &denied);
                 self.record_denial(wish, caller, denied.code(), denied.to_string()).await?;
                 Err(denied.into())
             }
@@ -224,6 +227,17 @@ impl Issue {
             .with_some("token", wish.token.as_deref())
             .with("delivery", wish.delivery)
     }
+}
+
+/// Why STS gave nothing, in its own words where it had any.
+fn because_of(event: Event, error: &IssueError) -> Event {
+    let event = event.with("cause", error.code()).with("detail", error.to_string());
+    let IssueError::Sts(sts) = error else { return event };
+    let Some(refusal) = sts.refusal() else { return event };
+    event
+        .with("aws_code", refusal.code.as_str())
+        .with("aws_message", refusal.message.as_str())
+        .with_some("aws_request_id", refusal.request_id.as_deref())
 }
 
 fn describe(event: Event, permit: &Permit) -> Event {

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use crate::audit::{Chain, Event, Head, Kind};
 use crate::aws::{AccountId, RoleName};
 use crate::identity::{ConnectorId, SubjectId};
+use crate::issuance::cache::Cache;
+use crate::store::journal::{Journal, Use};
 use crate::store::{Store, StoreError, Tx};
 use crate::sys::seal::SealingKey;
 use crate::sys::{Clock, Rng};
 
+pub mod allowance;
 pub mod authorize;
 pub mod clients;
 pub mod connectors;
@@ -37,26 +40,57 @@ pub mod tokens;
 
 pub use tasks::Tasks;
 
+use self::issue::IssueFlowError;
+
 /// What every flow needs: the database, the audit chain, time and chance.
 #[derive(Debug, Clone)]
 pub struct Ground {
     pub store: Store,
     pub chain: Chain,
+    journal: Journal,
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
     /// Seals what must not lie in the database in clear.
     pub sealing: SealingKey,
     /// What must not end half-way.
     pub tasks: Tasks,
+    /// Credentials that programs may be given again.
+    pub kept: Cache<Arc<IssueFlowError>>,
 }
 
 impl Ground {
-    /// Records an event by itself. It commits at once, so that an early return cannot undo it.
+    /// On the runtime that is current, which must be the program's own.
+    #[must_use]
+    pub fn new(store: Store, chain: Chain, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>, sealing: SealingKey) -> Self {
+        let journal = Journal::new(store.clone(), chain.clone());
+        let kept = Cache::new(Arc::clone(&rng));
+        Self { store, chain, journal, clock, rng, sealing, tasks: Tasks::on_this_runtime(), kept }
+    }
+
+    /// Records an event by itself, together with others that come at the same time. It commits at once, so that an early
+    /// return cannot undo it.
     ///
     /// # Errors
     /// The database refuses; then nothing may be delivered.
     pub async fn record(&self, event: &Event) -> Result<Head, StoreError> {
-        self.store.record(&self.chain, event, self.clock.now()).await
+        self.hear(event);
+        self.journal.record(event, self.clock.now()).await
+    }
+
+    /// As [`record`](Self::record), and notes that a role was used.
+    ///
+    /// # Errors
+    /// The database refuses; then nothing may be delivered.
+    async fn record_use(&self, event: &Event, used: Use) -> Result<Head, StoreError> {
+        self.journal.record_use(event, used).await
+    }
+
+    /// Whatever flow ends somebody's session or token, their credentials go from memory. The event is the one thing
+    /// that all those flows have in common. Should it not be written after all, a set too many was dropped.
+    fn hear(&self, event: &Event) {
+        if let Some(subject) = event.ends_access_of() {
+            self.kept.forget(&subject);
+        }
     }
 
     /// Records that something from a provider was refused, and why. Were the writing to panic, the refusal would stand all
@@ -86,6 +120,7 @@ impl Ground {
     /// # Errors
     /// The database refuses; the caller's transaction must not be committed.
     pub async fn append(&self, tx: &mut Tx, event: &Event) -> Result<Head, StoreError> {
+        self.hear(event);
         crate::store::audit::append(tx, &self.chain, event, self.clock.now()).await
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 /// Runs work to its end on a runtime that outlives the web server's threads, and knows when all of it is done.
 #[derive(Debug, Clone)]
@@ -32,13 +33,30 @@ impl Tasks {
     /// Runs to its end even if the client hangs up, which drops the handler that waits: whoever sends something must
     /// not be able to keep it from being recorded. `None` when it ended in a panic.
     pub async fn uninterrupted<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
-        self.running.fetch_add(1, Ordering::Acquire);
-        let counted = Counted(Arc::clone(&self.running));
-        let work = self.runtime.spawn(async move {
+        self.begin(work).await.ok()
+    }
+
+    /// Runs to its end while whoever began it goes on.
+    pub fn begin<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        let counted = self.counted();
+        self.runtime.spawn(async move {
             let _counted = counted;
             work.await
+        })
+    }
+
+    /// As [`begin`](Self::begin), for what would keep a thread busy.
+    pub fn begin_blocking(&self, work: impl FnOnce() + Send + 'static) {
+        let counted = self.counted();
+        self.runtime.spawn_blocking(move || {
+            let _counted = counted;
+            work();
         });
-        work.await.ok()
+    }
+
+    fn counted(&self) -> Counted {
+        self.running.fetch_add(1, Ordering::Acquire);
+        Counted(Arc::clone(&self.running))
     }
 
     /// Waits until nothing runs any more, but no longer than `patience`; says how much was still running then.

@@ -75,6 +75,22 @@ impl fmt::Display for SubjectId {
     }
 }
 
+/// The text does not name a subject.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no subject; write connector:subject")]
+pub struct InvalidSubjectId(pub String);
+
+impl FromStr for SubjectId {
+    type Err = InvalidSubjectId;
+
+    /// Reads what [`Display`](fmt::Display) writes: ids of connectors have no colon, subjects may.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidSubjectId(text.to_owned());
+        let (connector, value) = text.split_once(':').ok_or_else(invalid)?;
+        Ok(Self { connector: connector.parse().map_err(|_| invalid())?, value: value.to_owned() })
+    }
+}
+
 /// A person whom the catalog links across connectors: the link and the value they share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkedAs {

@@ -8,10 +8,12 @@
 //! 3. [`federation`] turns credentials into a link to the console, at a destination [`console`] allows;
 //! 4. [`formats`] writes credentials down the way shells and SDKs read them.
 //!
-//! [`profiles`] writes the configuration by which AWS's tools come for them; [`metadata`] is what an AWS account is told to trust.
+//! [`cache`] keeps what programs may be given again, against a permit of their own; [`profiles`] writes the configuration
+//! by which AWS's tools come for them; [`metadata`] is what an AWS account is told to trust.
 
 pub mod assertion;
 mod breaker;
+pub mod cache;
 pub mod console;
 mod endpoint;
 #[cfg(test)]

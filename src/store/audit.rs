@@ -1,10 +1,12 @@
 //! The audit log.
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 use sqlx::Row;
 
 use super::{Store, StoreError, Tx, millis};
-use crate::audit::{Chain, Event, Head, Link, VerifyError};
+use crate::audit::{Chain, Event, Head, Kind, Link, VerifyError};
 
 /// An event with its place in the chain.
 #[derive(Debug, Clone)]
@@ -37,33 +39,90 @@ pub enum AuditError {
     Broken(#[from] VerifyError),
 }
 
+/// An event as it will stand in the log, but for its place there.
+#[derive(Debug)]
+pub(super) struct Draft {
+    at_ms: i64,
+    kind: &'static str,
+    subject: Option<String>,
+    reference: Option<String>,
+    body: String,
+}
+
+impl Draft {
+    pub(super) fn new(event: &Event, now: Timestamp) -> Self {
+        Self {
+            at_ms: millis(now),
+            kind: event.kind.as_str(),
+            subject: event.subject.clone(),
+            reference: event.reference.clone(),
+            body: event.body(),
+        }
+    }
+}
+
 /// Appends an event to the chain within the caller's transaction.
 ///
 /// # Errors
 /// The database refuses; the caller must then deliver nothing.
 pub async fn append(tx: &mut Tx, chain: &Chain, event: &Event, now: Timestamp) -> Result<Head, StoreError> {
+    let heads = append_all(tx, chain, vec![Draft::new(event, now)]).await?;
+    Ok(heads.last().copied().unwrap_or(Head::EMPTY))
+}
+
+/// Appends events to the chain in their order, and says where each has come to stand.
+///
+/// # Errors
+/// The database refuses; the caller must then deliver nothing of what they announce.
+pub(super) async fn append_all(tx: &mut Tx, chain: &Chain, drafts: Vec<Draft>) -> Result<Vec<Head>, StoreError> {
     let last = sqlx::query(LAST).fetch_optional(&mut **tx).await?;
-    let head = head_of(last.as_ref())?;
-    let link = Link {
-        seq: head.seq + 1,
-        at_ms: millis(now),
-        kind: event.kind.as_str().to_owned(),
-        subject: event.subject.clone(),
-        reference: event.reference.clone(),
-        body: event.body(),
-    };
-    let hash = chain.hash(&head.hash, &link);
-    sqlx::query("INSERT INTO audit_event (seq, at_ms, kind, subject, reference, body, hash) VALUES ($1, $2, $3, $4, $5, $6, $7)")
-        .bind(link.seq)
-        .bind(link.at_ms)
-        .bind(&link.kind)
-        .bind(&link.subject)
-        .bind(&link.reference)
-        .bind(&link.body)
-        .bind(hash.as_slice())
-        .execute(&mut **tx)
-        .await?;
-    Ok(Head { seq: link.seq, hash })
+    let mut head = head_of(last.as_ref())?;
+    let mut heads = Vec::with_capacity(drafts.len());
+    let mut links = Vec::with_capacity(drafts.len());
+    for Draft { at_ms, kind, subject, reference, body } in drafts {
+        let link = Link { seq: head.seq + 1, at_ms, kind: kind.to_owned(), subject, reference, body };
+        head = Head { seq: link.seq, hash: chain.hash(&head.hash, &link) };
+        heads.push(head);
+        links.push(link);
+    }
+    let (mut links, mut hashes) = (&links[..], &heads[..]);
+    // The largest statement that can be filled, then the next: few round trips, and few statements to keep prepared.
+    for size in (0..INSERTS.len()).rev().map(|at| 1 << at) {
+        while links.len() >= size {
+            insert(tx, &links[..size], &hashes[..size]).await?;
+            (links, hashes) = (&links[size..], &hashes[size..]);
+        }
+    }
+    Ok(heads)
+}
+
+/// Statements that insert 1, 2, 4 and so on up to 64 events.
+static INSERTS: LazyLock<[String; 7]> = LazyLock::new(|| {
+    std::array::from_fn(|at| {
+        let mut sql =
+            "INSERT INTO audit_event (seq, at_ms, kind, subject, reference, body, hash) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                .to_owned();
+        sql.push_str(&", (?, ?, ?, ?, ?, ?, ?)".repeat((1 << at) - 1));
+        sql
+    })
+});
+
+/// Writes as many links as one of the [statements](INSERTS) takes.
+async fn insert(tx: &mut Tx, links: &[Link], heads: &[Head]) -> Result<(), StoreError> {
+    let sql = INSERTS[links.len().trailing_zeros() as usize].as_str();
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+    for (link, head) in links.iter().zip(heads) {
+        query = query
+            .bind(link.seq)
+            .bind(link.at_ms)
+            .bind(&link.kind)
+            .bind(&link.subject)
+            .bind(&link.reference)
+            .bind(&link.body)
+            .bind(head.hash.as_slice());
+    }
+    query.execute(&mut **tx).await?;
+    Ok(())
 }
 
 impl Store {
@@ -85,6 +144,25 @@ impl Store {
     pub async fn audit_head(&self) -> Result<Head, StoreError> {
         let last = sqlx::query(LAST).fetch_optional(self.reader()).await?;
         head_of(last.as_ref())
+    }
+
+    /// Whose session or token has ended since `seq`, whichever process ended it, and where the chain stands now.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn departures_after(&self, seq: i64) -> Result<(Vec<String>, i64), StoreError> {
+        let [session, token] = Kind::ENDS_ACCESS;
+        // The head first: what comes in between is then found twice rather than never.
+        let head = self.audit_head().await?.seq;
+        let subjects = sqlx::query_scalar(
+            "SELECT DISTINCT subject FROM audit_event WHERE seq > $1 AND kind IN ($2, $3) AND subject IS NOT NULL",
+        )
+        .bind(seq)
+        .bind(session.as_str())
+        .bind(token.as_str())
+        .fetch_all(self.reader())
+        .await?;
+        Ok((subjects, head))
     }
 
     /// Up to `limit` events after `seq`, in order.

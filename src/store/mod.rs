@@ -4,6 +4,7 @@
 //! survive a power cut: what it announces may have been delivered a millisecond later.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ pub mod catalog;
 pub mod clicks;
 pub mod devices;
 pub mod housekeeping;
+pub mod journal;
 pub mod keys;
 pub mod metadata;
 pub mod preferences;
@@ -49,6 +51,11 @@ pub enum StoreError {
     Sql(#[from] sqlx::Error),
     #[error("a row of table {table} makes no sense: {detail}")]
     Nonsense { table: &'static str, detail: String },
+    /// Several had to be written in one transaction, and it failed for all of them.
+    #[error(transparent)]
+    Together(Arc<StoreError>),
+    #[error("the audit log was not written: its writer ended")]
+    Unwritten,
     #[error("a stored private key cannot be opened; was the sealing key replaced?")]
     Unseal(#[from] crate::sys::seal::UnsealError),
 }

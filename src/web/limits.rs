@@ -1,4 +1,4 @@
-//! Rate limits: per address for strangers, per person for the rest.
+//! Rate limits: per address for strangers, and for what a program may ask. Those per person are in [`crate::flows::allowance`].
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -27,7 +27,6 @@ impl Rate {
 pub struct Limits {
     sign_in: DefaultKeyedRateLimiter<Network>,
     told: DefaultKeyedRateLimiter<Network>,
-    issue: DefaultKeyedRateLimiter<PersonId>,
     program: DefaultKeyedRateLimiter<String>,
     guess: DefaultKeyedRateLimiter<PersonId>,
     guess_from: DefaultKeyedRateLimiter<Network>,
@@ -41,10 +40,6 @@ impl std::fmt::Debug for Limits {
 
 /// So many times as many messages as sign-ins: a provider tells of a whole company from one address.
 const TOLD: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
-
-/// So many times as many requests of a program as clicks of a person: it has a whole `~/.aws/config` of profiles, and most
-/// of what it asks for has been issued already.
-const PROGRAM: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 
 /// How often one person may try a device's code: a typing mistake or two, and a look at the page that follows. What this
 /// leaves to chance is told in `docs/threat-model.md`.
@@ -78,17 +73,21 @@ impl From<IpAddr> for Network {
     }
 }
 
+impl From<Rate> for Quota {
+    fn from(rate: Rate) -> Self {
+        Self::per_minute(rate.per_minute).allow_burst(rate.burst)
+    }
+}
+
 impl Limits {
     #[must_use]
-    pub fn new(sign_in: Rate, issue: Rate) -> Self {
-        let quota = |rate: Rate| Quota::per_minute(rate.per_minute).allow_burst(rate.burst);
+    pub fn new(sign_in: Rate, program: Rate) -> Self {
         Self {
-            sign_in: DefaultKeyedRateLimiter::keyed(quota(sign_in)),
-            told: DefaultKeyedRateLimiter::keyed(quota(sign_in.times(TOLD))),
-            issue: DefaultKeyedRateLimiter::keyed(quota(issue)),
-            program: DefaultKeyedRateLimiter::keyed(quota(issue.times(PROGRAM))),
-            guess: DefaultKeyedRateLimiter::keyed(quota(GUESSES)),
-            guess_from: DefaultKeyedRateLimiter::keyed(quota(GUESSES_FROM)),
+            sign_in: DefaultKeyedRateLimiter::keyed(sign_in.into()),
+            told: DefaultKeyedRateLimiter::keyed(sign_in.times(TOLD).into()),
+            program: DefaultKeyedRateLimiter::keyed(program.into()),
+            guess: DefaultKeyedRateLimiter::keyed(GUESSES.into()),
+            guess_from: DefaultKeyedRateLimiter::keyed(GUESSES_FROM.into()),
         }
     }
 
@@ -106,14 +105,6 @@ impl Limits {
     /// [`Kind::TooManyRequests`] with the time to wait.
     pub fn told(&self, address: IpAddr) -> Result<(), Problem> {
         check(&self.told, &Network::from(address))
-    }
-
-    /// Counts an issue against the person who asks.
-    ///
-    /// # Errors
-    /// [`Kind::TooManyRequests`] with the time to wait.
-    pub fn issue(&self, person: &PersonId) -> Result<(), Problem> {
-        check(&self.issue, person)
     }
 
     /// Counts a request of a program against what somebody allowed it.
@@ -139,8 +130,6 @@ impl Limits {
         self.sign_in.shrink_to_fit();
         self.told.retain_recent();
         self.told.shrink_to_fit();
-        self.issue.retain_recent();
-        self.issue.shrink_to_fit();
         self.program.retain_recent();
         self.program.shrink_to_fit();
         self.guess.retain_recent();

@@ -8,7 +8,6 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::fields::Fields;
-use super::limits::Limits;
 use super::picker::{role_title, shell};
 use super::problem::{Kind, Problem};
 use super::session::{CsrfForm, SignedIn};
@@ -68,9 +67,7 @@ pub async fn console(
     path: web::Path<(String, String)>,
     form: CsrfForm,
     flow: web::Data<Issue>,
-    limits: web::Data<Limits>,
 ) -> Result<HttpResponse, Problem> {
-    limits.issue(&user.0.identity.person())?;
     let wish = wish(&user, role_in(&path)?, &form.0, "console")?;
     let destination = form.0.filled("destination").map(str::to_owned);
     let click = click(&wish, Wanted::Console { destination: destination.clone() });
@@ -94,7 +91,6 @@ pub async fn credentials(
     path: web::Path<(String, String)>,
     form: CsrfForm,
     flow: web::Data<Issue>,
-    limits: web::Data<Limits>,
 ) -> Result<HttpResponse, Problem> {
     let format: Option<Format> = form
         .0
@@ -103,7 +99,6 @@ pub async fn credentials(
             text.parse().map_err(|e| Problem::new(Kind::BadRequest).detail("There is no such format.").caused_by(e))
         })
         .transpose()?;
-    limits.issue(&user.0.identity.person())?;
     let wish = wish(&user, role_in(&path)?, &form.0, format.map_or("page", Format::name))?;
     let (account, role) = (wish.asked.account, wish.asked.role.clone());
     let click = click(&wish, Wanted::Credentials { format: format.map(|format| format.name().to_owned()) });
@@ -308,10 +303,14 @@ impl From<IssueFlowError> for Problem {
             IssueFlowError::Denied(Denied::IdpSessionEnding { .. }) => Kind::IdentityProviderSessionEnding,
             IssueFlowError::Denied(_) => Kind::RoleNotPermitted,
             IssueFlowError::Destination(_) => Kind::DestinationRefused,
-            IssueFlowError::Issue(IssueError::Sts(error)) if error.is_temporary() => Kind::AwsUnavailable,
-            IssueFlowError::Issue(IssueError::Sts(error)) if error.is_about_the_policy() => Kind::SessionPolicyInvalid,
-            IssueFlowError::Issue(IssueError::Sts(_)) => Kind::AwsRefused,
-            IssueFlowError::Issue(_) | IssueFlowError::Interrupted => Kind::Internal,
+            IssueFlowError::TooOften(_) => Kind::TooManyRequests,
+            IssueFlowError::Issue(error) => match &**error {
+                IssueError::Sts(error) if error.is_temporary() => Kind::AwsUnavailable,
+                IssueError::Sts(error) if error.is_about_the_policy() => Kind::SessionPolicyInvalid,
+                IssueError::Sts(_) => Kind::AwsRefused,
+                IssueError::Mint(_) | IssueError::Interrupted => Kind::Internal,
+            },
+            IssueFlowError::Interrupted => Kind::Internal,
             IssueFlowError::Federation(FederationError::Refused(_) | FederationError::BadAnswer(_)) => Kind::AwsRefused,
             IssueFlowError::Federation(_) => Kind::AwsUnavailable,
             IssueFlowError::Store(_) => Kind::Unavailable,
@@ -329,6 +328,7 @@ impl From<IssueFlowError> for Problem {
                 .member("authentication", json!(AskedAuthentication::from(&**demand)))
                 .member("unmet", unmet.code())
                 .member("link", deep_link(role)),
+            IssueFlowError::TooOften(early) => problem.retry_after(early.wait),
             IssueFlowError::Issue(error) => problem.detail(error.sentence()),
             IssueFlowError::Federation(error) => problem.detail(error.sentence()),
             _ => problem,

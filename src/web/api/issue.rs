@@ -20,7 +20,6 @@ use crate::issuance::Format;
 use crate::issuance::formats::Context;
 use crate::web::caller;
 use crate::web::fields::Fields;
-use crate::web::limits::Limits;
 use crate::web::problem::{Kind, Problem};
 use crate::web::roles::{region_of, role_in};
 
@@ -183,7 +182,6 @@ pub async fn credentials(
     path: web::Path<(String, String)>,
     members: Members,
     flow: web::Data<Issue>,
-    limits: web::Data<Limits>,
 ) -> Result<HttpResponse, Problem> {
     let Acting(user) = user;
     let fields = query(&request, &["format", "download"])?;
@@ -196,7 +194,6 @@ pub async fn credentials(
     let (account, role) = role_in(&path)?;
     let mut body = CredentialsRequest::read(members)?;
     let session_policy = body.session_policy()?;
-    limits.issue(&user.identity().person())?;
     let loaded = flow.catalog.get().await?;
     if let Some(region) = &body.region {
         fits(&loaded, &user, account, &role, region)?;
@@ -236,13 +233,11 @@ pub async fn console(
     path: web::Path<(String, String)>,
     members: Members,
     flow: web::Data<Issue>,
-    limits: web::Data<Limits>,
 ) -> Result<HttpResponse, Problem> {
     let Acting(user) = user;
     query(&request, &[])?;
     let (account, role) = role_in(&path)?;
     let body = ConsoleRequest::read(members)?;
-    limits.issue(&user.identity().person())?;
     let asked = Asked { duration: body.duration, ..Asked::role(account, role) };
     let login = flow.console(wish(&user, asked, true, "api:console"), body.destination, caller(&request)).await?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(ConsoleLink {

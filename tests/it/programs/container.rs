@@ -45,7 +45,8 @@ async fn a_program_gets_credentials_in_the_shape_that_sdks_read() {
         assert!(expiration.ends_with('Z') && !expiration.contains('.'), "botocore and Go parse no other: {expiration}");
         assert!(expiration.parse::<Timestamp>().unwrap() > world.broker.now());
     }
-    let event = world.broker.last_event("issue.succeeded").await;
+    assert_eq!(world.aws.wire.sts_calls(), 1, "the program was given the same again");
+    let event = world.broker.last_event("issue.reused").await;
     assert_eq!((event["delivery"].as_str(), event["token"].as_str().unwrap().len()), (Some("container"), 32));
 }
 
@@ -179,7 +180,7 @@ async fn trouble_with_aws_has_a_status_that_says_whether_to_try_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_asks_without_end_is_asked_to_wait() {
     let world =
-        Sandboxed::with(Broker::wishes().set("limits.issue_per_minute", "1").set("limits.issue_burst", "1")).await;
+        Sandboxed::with(Broker::wishes().set("limits.deliver_per_minute", "1").set("limits.deliver_burst", "20")).await;
     let lin = world.sign_in_as("lin").await;
     let token = token(&world, &lin, Scope::READ).await;
     let bearer = format!("Bearer {}", token.expose_secret());
