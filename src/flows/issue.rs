@@ -7,12 +7,14 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::allowance::{Allowance, TooOften};
 use super::current::{CurrentCatalog, Loaded};
 use super::{Caller, Ground};
 use crate::access::{Asked, Denied, Permit};
 use crate::audit::{Event, Kind};
-use crate::aws::Region;
+use crate::aws::{PolicyArn, Region};
 use crate::identity::VerifiedIdentity;
 use crate::issuance::{
     ConsoleDestination, ConsoleLogin, Consoles, DestinationRefused, FederationError, IssueError, Issued, Issuer,
@@ -243,12 +245,20 @@ fn because_of(event: Event, error: &IssueError) -> Event {
 fn describe(event: Event, permit: &Permit) -> Event {
     let tags: Vec<(String, String)> =
         permit.session_tags().iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
+    let policy = permit.session_policy();
+    let arns: Vec<&str> = policy.arns().iter().map(PolicyArn::as_str).collect();
     event
         .with("method", "saml")
         .with("session_name", permit.session_name().as_str())
         .with("source_identity", permit.source_identity().as_str())
         .with("duration_s", permit.duration().as_secs())
         .with("session_tags", object(&tags))
+        // Whole, as JSON: what a session was limited to is as much part of the story as its role.
+        .with_some(
+            "session_policy",
+            policy.inline().map(|text| serde_json::from_str::<Value>(text).unwrap_or_default()),
+        )
+        .with_some("policy_arns", (!arns.is_empty()).then_some(arns))
 }
 
 fn object(pairs: &[(String, String)]) -> serde_json::Value {
