@@ -7,6 +7,7 @@
 //! Who may do what is not here; that is the [catalog](crate::catalog).
 
 mod aws;
+mod client;
 mod data;
 mod error;
 mod keys;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use url::Url;
 
 pub use aws::AwsConfig;
+pub use client::ClientVariable;
 pub use data::Database;
 pub use error::{ConfigErrors, Mistake};
 pub use keys::{InvalidSealingKey, KeysConfig, SealingKeySource, SigningKeyBits, sealing_key_from_base64};

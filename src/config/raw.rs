@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use super::client::ClientVariable;
 use super::error::Mistake;
 use super::setting::{VARIABLE_PREFIX, variable};
 
 /// The settings file that is read when none is named.
 const SETTINGS_FILE: &str = "rolegate.toml";
-/// Names the settings file; the one variable that is not itself a setting.
+/// Names the settings file; for a broker, the one variable that is not itself a setting.
 const FILE_VARIABLE: &str = "ROLEGATE_CONFIG";
 
 /// Where a value came from.
@@ -70,7 +71,7 @@ impl Sources {
         let mut own: Vec<_> = variables
             .into_iter()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
+            .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX) && !ClientVariable::is_named(name))
             .collect();
         own.sort();
         let mut sources = Self { directory, find_file: true, ..Self::default() };

@@ -117,6 +117,15 @@ fn every_setting_can_be_a_variable_and_no_two_share_one() {
 }
 
 #[test]
+fn the_variables_of_client_commands_are_neither_settings_nor_mistakes() {
+    for variable in ClientVariable::ALL {
+        assert!(settings().all(|setting| setting.variable() != variable.name()), "{} is a setting", variable.name());
+        let process = Process::with_settings("public_url = 'https://file.example'").variable(variable.name(), "x");
+        Config::load(&process.sources()).unwrap();
+    }
+}
+
+#[test]
 fn all_mistakes_are_reported_at_once_each_with_its_place() {
     let file =
         "listen = 'everywhere'\n\n[session]\nidel_timeout = '1h'\nabsolute_timeout = 12\n\n[databse]\nurl = 'x'\n";
