@@ -14,6 +14,7 @@ use crate::sys::{Clock as _, SystemClock, SystemRng};
 pub mod access;
 pub mod audit;
 pub mod catalog;
+pub mod client;
 pub mod config;
 pub mod demo;
 pub mod doctor;
