@@ -2,6 +2,7 @@
 //! know nothing of its database.
 
 pub mod keyring;
+pub mod profiles;
 pub mod replace;
 pub mod server;
 pub mod store;
