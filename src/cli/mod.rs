@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::{Base, Missing, StartError};
 use crate::flows::endings::Endings;
@@ -15,6 +15,7 @@ pub mod access;
 pub mod audit;
 pub mod catalog;
 pub mod client;
+pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod doctor;
@@ -37,7 +38,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the whole product on this machine, with a sandbox in place of AWS: nothing to set up
+    #[command(flatten)]
+    Client(client::ClientCommand),
+    /// Print completions for a shell
+    Completions(completions::CompletionsArgs),
+    /// Write the manual pages
+    Man(completions::ManArgs),
+    /// Try the whole product on this machine, with a sandbox in place of AWS
     Demo(demo::DemoArgs),
     /// Run the broker
     Serve(config::ConfigArgs),
@@ -52,7 +59,7 @@ enum Command {
     Catalog(StoreCommand<catalog::CatalogArgs>),
     /// Explain who may use which role, and why or why not
     Access(StoreCommand<access::AccessArgs>),
-    /// Test connectors from this side: what their providers publish, keys, clocks, and the addresses to enter there
+    /// Test connectors from this side, and show what to enter at their providers
     ///
     /// Nothing is changed. Exits with 0 when nothing stops sign-ins, warnings or not; with 1 when something does; with 2
     /// when that cannot be said, such as about a connector that is not in the catalog or a test sign-in nobody finished.
@@ -75,16 +82,74 @@ struct StoreCommand<T: clap::Args> {
 /// Parses the arguments and runs the command.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::from_arg_matches(&grouped().get_matches()).unwrap_or_else(|error| error.exit());
+    let command = match cli.command {
+        Command::Client(command) => return command.run(),
+        Command::Completions(args) => return done(completions::completions(&args, grouped())),
+        Command::Man(args) => return done(completions::man(&args, grouped())),
+        command => command,
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    runtime.block_on(run(cli))
+    runtime.block_on(run(command))
 }
 
-async fn run(cli: Cli) -> ExitCode {
-    let done = match cli.command {
+/// What there is for whom, in the order it is shown.
+const GROUPS: [(&str, &[&str]); 3] = [
+    (
+        "At any Rolegate",
+        &[
+            "login",
+            "logout",
+            "whoami",
+            "roles",
+            "creds",
+            "exec",
+            "console",
+            "aws-config",
+            "credential-process",
+            "token",
+        ],
+    ),
+    (
+        "Running one",
+        &["demo", "serve", "sandbox", "config", "catalog", "access", "sessions", "tokens", "audit", "doctor"],
+    ),
+    ("This program", &["completions", "man", "help"]),
+];
+
+/// The commands, with a help page that tells those of people at a terminal from those of operators.
+fn grouped() -> clap::Command {
+    use std::fmt::Write as _;
+    let mut command = Cli::command();
+    let mut text = String::from("{about-with-newline}\n{usage-heading} {usage}\n");
+    for (heading, names) in GROUPS {
+        let _ = writeln!(text, "\n{heading}:");
+        for name in names {
+            let about = match command.find_subcommand(name) {
+                Some(sub) => sub.get_about().map(ToString::to_string).unwrap_or_default(),
+                None => "Print this, or the help of a command".to_owned(),
+            };
+            let _ = writeln!(text, "  {name:<18}  {about}");
+        }
+    }
+    text.push_str("\nOptions:\n{options}\n\n`rolegate help COMMAND` tells all about one.");
+    command = command.help_template(text);
+    command
+}
+
+/// How a command without a runtime ended.
+fn done<E: std::error::Error>(result: Result<(), E>) -> ExitCode {
+    result.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+}
+
+async fn run(command: Command) -> ExitCode {
+    let done = match command {
+        Command::Client(_) | Command::Completions(_) | Command::Man(_) => {
+            unreachable!("they need no database and have run already")
+        }
         Command::Demo(args) => demo::run(&args).await.map_err(Failure::from),
         Command::Serve(args) => serve::run(&args).await.map_err(Failure::from),
         Command::Sandbox(args) => sandbox::run(args).await.map_err(Failure::from),
@@ -199,4 +264,45 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
 /// The clock and the generator of a real process.
 fn real() -> (std::sync::Arc<SystemClock>, std::sync::Arc<SystemRng>) {
     (std::sync::Arc::new(SystemClock), std::sync::Arc::new(SystemRng))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_one_group_of_the_help_page_and_every_group_names_commands() {
+        let command = grouped();
+        command.clone().debug_assert();
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let mut all: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).chain(["help"]).collect();
+        grouped.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(grouped, all);
+    }
+
+    /// The commands of operators have pages of their own.
+    #[test]
+    fn every_client_command_and_each_of_its_flags_is_in_the_documentation() {
+        let page = include_str!("../../docs/cli.md");
+        let command = grouped();
+        for name in GROUPS[0].1.iter().chain(&["completions", "man"]) {
+            let heading = format!("\n## rolegate {name}\n");
+            let section = page.split_once(&heading).unwrap_or_else(|| panic!("docs/cli.md lacks `{name}`")).1;
+            let section = section.split("\n## ").next().unwrap();
+            for flag in command.find_subcommand(name).unwrap().get_arguments().filter_map(clap::Arg::get_long) {
+                assert!(section.contains(&format!("`--{flag}")), "docs/cli.md lacks --{flag} of `{name}`");
+            }
+        }
+        for variable in crate::config::ClientVariable::ALL {
+            assert!(page.contains(&format!("`{}`", variable.name())), "docs/cli.md lacks {}", variable.name());
+        }
+    }
+
+    #[test]
+    fn the_help_page_fits_a_terminal() {
+        let page = grouped().render_help().to_string();
+        assert!(page.lines().all(|line| line.chars().count() <= 100), "{page}");
+        assert!(page.contains("\nAt any Rolegate:\n  login               Sign in"), "{page}");
+    }
 }

@@ -32,6 +32,16 @@ pub fn client(connect_timeout: Duration) -> Result<reqwest::Client, reqwest::Err
     builder(connect_timeout).build()
 }
 
+/// A client for one server that the person at the keyboard named. Where its address says that it is this machine, no
+/// name server and no proxy is asked.
+///
+/// # Errors
+/// As [`client`].
+pub fn client_of(server: &Url, connect_timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    let builder = builder(connect_timeout);
+    if names_this_machine(server) { builder.dns_resolver(ThisMachine).no_proxy().build() } else { builder.build() }
+}
+
 fn builder(connect_timeout: Duration) -> reqwest::ClientBuilder {
     // A second call finds the provider installed already, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();

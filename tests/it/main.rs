@@ -10,6 +10,7 @@ mod broker;
 mod browser;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod browser_client;
+mod cli;
 mod config;
 mod crash;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
