@@ -28,6 +28,7 @@ use crate::flows::finish_sign_in::{FinishSignIn, SessionTimes};
 use crate::flows::grant_tokens::GrantTokens;
 use crate::flows::issue::Issue;
 use crate::flows::judges::Judges;
+use crate::flows::personal_tokens::PersonalTokens;
 use crate::flows::places::Places;
 use crate::flows::receive_code::ReceiveCode;
 use crate::flows::receive_logout::ReceiveLogout;
@@ -212,6 +213,7 @@ struct Services {
     finish: web::Data<FinishSignIn>,
     sessions: web::Data<Sessions>,
     tokens: web::Data<Tokens>,
+    personal_tokens: web::Data<PersonalTokens>,
     clients: web::Data<Clients>,
     authorize: web::Data<Authorize>,
     devices: web::Data<Devices>,
@@ -386,6 +388,7 @@ impl App {
             }),
             grant_tokens: web::Data::new(GrantTokens { ground: ground.clone(), tokens: tokens.clone() }),
             clients: web::Data::new(clients),
+            personal_tokens: web::Data::new(PersonalTokens { tokens: tokens.clone(), catalog: catalog.clone() }),
             tokens: web::Data::new(tokens),
             issue: web::Data::new(Issue {
                 ground: ground.clone(),
@@ -554,6 +557,7 @@ impl Services {
             .app_data(self.receive_logout_token.clone())
             .app_data(self.sessions.clone())
             .app_data(self.tokens.clone())
+            .app_data(self.personal_tokens.clone())
             .app_data(self.clients.clone())
             .app_data(self.authorize.clone())
             .app_data(self.devices.clone())

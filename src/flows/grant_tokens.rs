@@ -540,15 +540,7 @@ fn challenge_of(verifier: &str) -> String {
 }
 
 fn issued(authorization: &Authorization, grant: &'static str, caller: &Caller) -> Event {
-    caller
-        .event(Kind::TokenIssued)
-        .about(&authorization.identity.subject)
-        .with("token", authorization.id.as_str())
-        .with("token_kind", authorization.kind.as_str())
-        .with("grant", grant)
-        .with("client", authorization.client.as_str())
-        .with("label", authorization.label.as_str())
-        .with("expires", authorization.expires.to_string())
+    super::tokens::issued(authorization, caller).with("grant", grant)
 }
 
 fn refused(

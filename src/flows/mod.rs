@@ -24,6 +24,7 @@ pub mod finish_sign_in;
 pub mod grant_tokens;
 pub mod issue;
 pub mod judges;
+pub mod personal_tokens;
 pub mod places;
 pub mod principal;
 pub mod receive_code;

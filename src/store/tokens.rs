@@ -321,26 +321,26 @@ pub async fn remove_all_of(tx: &mut Tx, person: &PersonId) -> Result<Vec<Authori
     rows.iter().map(authorization_from).collect()
 }
 
-/// How many live authorizations of one kind a person has.
+/// What a person's live authorizations of one kind are called.
 ///
 /// # Errors
 /// The database refuses.
-pub async fn count_live(
+pub async fn live_labels(
     tx: &mut Tx,
     person: &PersonId,
     kind: AuthorizationKind,
     now: Timestamp,
-) -> Result<usize, StoreError> {
-    let count: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM token_authorization WHERE realm = $1 AND person = $2 AND kind = $3 AND expires_ms > $4",
+) -> Result<Vec<String>, StoreError> {
+    let labels = sqlx::query_scalar(
+        "SELECT label FROM token_authorization WHERE realm = $1 AND person = $2 AND kind = $3 AND expires_ms > $4",
     )
     .bind(&person.realm)
     .bind(&person.value)
     .bind(kind.as_str())
     .bind(millis(now))
-    .fetch_one(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    Ok(usize::try_from(count).unwrap_or(0))
+    Ok(labels)
 }
 
 /// What was allowed in one session belongs to another from now on.

@@ -322,7 +322,7 @@ fn sign_in_and_return_to(page: &str) -> String {
 /// Whether an address of ours shows its page again: some pages answer a form, or count once.
 fn is_revisitable(page: &str) -> bool {
     let path = page.split('?').next().unwrap_or_default();
-    matches!(path, "/" | "/go" | "/sessions" | "/authorize" | "/device")
+    matches!(path, "/" | "/go" | "/sessions" | "/authorize" | "/device" | "/tokens")
         || (path.starts_with("/roles/") && path.ends_with("/why"))
 }
 
@@ -404,7 +404,14 @@ mod tests {
 
     #[test]
     fn nobody_is_led_back_to_a_page_that_answered_a_form() {
-        for good in ["/", "/?q=a", "/go?account=1", "/sessions?ended=one", "/roles/111122223333/teams/x/why"] {
+        for good in [
+            "/",
+            "/?q=a",
+            "/go?account=1",
+            "/sessions?ended=one",
+            "/tokens?revoked=1",
+            "/roles/111122223333/teams/x/why",
+        ] {
             assert!(is_revisitable(good), "{good}");
         }
         for bad in ["/roles/111122223333/x/credentials", "/continue/x", "/step-up/x", "/saml/okta/finish", "/sign-out"]

@@ -43,6 +43,7 @@ pub mod sessions;
 pub mod sign_in;
 pub mod sign_out;
 pub mod step_up;
+pub mod tokens;
 pub mod views;
 pub mod words;
 

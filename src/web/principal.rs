@@ -79,7 +79,8 @@ impl From<TokenRefused> for Problem {
     fn from(error: TokenRefused) -> Self {
         let problem = match &error {
             TokenRefused::Store(_) => Self::new(Kind::Unavailable),
-            TokenRefused::Unknown | TokenRefused::Expired | TokenRefused::SwitchedOff => Self::new(Kind::TokenRefused),
+            TokenRefused::Unknown | TokenRefused::Expired => Self::new(Kind::TokenRefused),
+            TokenRefused::SwitchedOff => Self::new(Kind::TokenRefused).detail("Personal tokens are switched off here."),
             TokenRefused::Network { .. } => {
                 Self::new(Kind::TokenRefused).detail("This token may not be used from your network address.")
             }

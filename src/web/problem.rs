@@ -37,6 +37,7 @@ pub enum Kind {
     RoleNotPermitted,
     TokenRefused,
     TokenScope,
+    TokenNotMade,
     SessionPolicyInvalid,
     AuthorizationRequestInvalid,
     DeviceRefused,
@@ -53,7 +54,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::BadRequest,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -74,6 +75,7 @@ impl Kind {
         Self::RoleNotPermitted,
         Self::TokenRefused,
         Self::TokenScope,
+        Self::TokenNotMade,
         Self::SessionPolicyInvalid,
         Self::AuthorizationRequestInvalid,
         Self::DeviceRefused,
@@ -113,6 +115,7 @@ impl Kind {
             Self::RoleNotPermitted => "role-not-permitted",
             Self::TokenRefused => "token-refused",
             Self::TokenScope => "token-scope",
+            Self::TokenNotMade => "token-not-made",
             Self::SessionPolicyInvalid => "session-policy-invalid",
             Self::AuthorizationRequestInvalid => "authorization-request-invalid",
             Self::DeviceRefused => "device-refused",
@@ -154,6 +157,7 @@ impl Kind {
             | Self::RoleNotPermitted
             | Self::TokenScope
             | Self::DeviceRefused
+            | Self::TokenNotMade
             | Self::StepUpRequired
             | Self::StepUpExpired
             | Self::StepUpRefused
@@ -190,6 +194,7 @@ impl Kind {
             Self::RoleNotPermitted => "You may not use that role",
             Self::TokenRefused => "That token does not count",
             Self::TokenScope => "That token was made for less",
+            Self::TokenNotMade => "No token was made",
             Self::SessionPolicyInvalid => "That session policy is not possible",
             Self::AuthorizationRequestInvalid => "That program cannot be answered",
             Self::DeviceRefused => "That device cannot be approved from here",
@@ -250,6 +255,7 @@ impl Kind {
             Self::TokenScope => {
                 "You may use the role, but not with this token. Use one that is not limited, or make another."
             }
+            Self::TokenNotMade => "Personal tokens are switched off here, or you have as many as one person may have.",
             Self::SessionPolicyInvalid => {
                 "Send a JSON object with a Statement of at most 2,048 characters, and at most ten policy ARNs."
             }

@@ -14,6 +14,7 @@ use super::problem::{Kind, Problem};
 use super::session::Cookies;
 use super::{
     api, arrival, aws, container, health, idc, oauth, oidc, picker, roles, saml, sessions, sign_in, sign_out, step_up,
+    tokens,
 };
 use crate::flows::sessions::Sessions;
 
@@ -124,6 +125,11 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
     r.post("/sessions/end-others", SignedIn, sessions::end_others);
     r.post("/sessions/{id}/end", SignedIn, sessions::end);
     r.get("/renew", SignedIn, sessions::renew);
+
+    r.get("/tokens", SignedIn, tokens::list);
+    r.post("/tokens", SignedIn, tokens::make);
+    r.get("/tokens/sign-in", SignedIn, tokens::sign_in);
+    r.post("/tokens/{id}/revoke", SignedIn, tokens::revoke);
 
     r.get("/", SignedIn, picker::show);
     r.get("/go", SignedIn, picker::go);

@@ -15,6 +15,7 @@ pub mod shell;
 pub mod sign_in;
 pub mod sign_out;
 pub mod step_up;
+pub mod tokens;
 pub mod why;
 
 pub use credentials::{CredentialsPage, Format};
@@ -27,6 +28,7 @@ pub use shell::{Link, Notice, Person, RoleTitle, Shell, Tone};
 pub use sign_in::{ConfirmSignIn, ConnectorChoice, EmailField, Onward, SignIn, Tested};
 pub use sign_out::{OnwardByForm, Reach, SignedOut};
 pub use step_up::{ContinuePage, StepUpPage};
+pub use tokens::{TokenForm, TokenMade, TokenRow, TokensPage};
 pub use why::{Grant, Limit, Reason, Why};
 
 /// Renders a page.

@@ -16,6 +16,8 @@ fn pages() -> Vec<(&'static str, String)> {
         .chain(rendered(SignedOut::samples()))
         .chain(rendered(vec![("tested", Tested::sample())]))
         .chain(rendered(SessionsPage::samples()))
+        .chain(rendered(TokensPage::samples()))
+        .chain(rendered(vec![("token-made", TokenMade::sample())]))
         .chain(rendered(vec![("onward-by-form", OnwardByForm::sample())]))
         .chain(rendered(Picker::samples()))
         .chain(rendered(Go::samples()))

@@ -9,7 +9,9 @@ use serde_json::Value;
 use crate::sandboxed::{Answer, Person, Sandboxed, client, send};
 
 mod admin;
+mod bearer;
 mod lifecycle;
+mod personal;
 
 /// What a program holds.
 #[derive(Debug, Clone)]
