@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import unittest
+import urllib.error
+import urllib.request
 
 from axe_playwright_python.sync_playwright import Axe
 from harness import BROKER, SANDBOX, Story, expect
@@ -180,6 +182,111 @@ class Sessions(Story):
             expect(page.locator(".sessions li")).to_have_count(1)
             other.goto("/")
             expect(other).to_have_url(f"{BROKER}/sign-in")
+
+
+def api(path, token):
+    """What a program is answered that sends this token."""
+    request = urllib.request.Request(f"{BROKER}{path}", headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as answer:
+        return answer.code, json.load(answer)
+
+
+class Tokens(Story):
+    def open_tokens(self, page, scripts=True):
+        self.sign_in(page, "Mateo García", scripts=scripts)
+        page.get_by_role("link", name="Tokens").click()
+        expect(page.get_by_role("heading", name="Your tokens", level=1)).to_be_visible()
+
+    def test_somebody_makes_a_token_for_one_role_uses_it_and_takes_it_back(self):
+        for scripts in (True, False):
+            with self.subTest(scripts=scripts), self.visitor(scripts=scripts) as page:
+                self.open_tokens(page, scripts)
+                name = f"Nightly report, scripts {scripts}"
+                page.get_by_label("Name", exact=True).fill(name)
+                page.get_by_label("Expires after").select_option("7 days")
+                page.get_by_label("Only some roles").check()
+                box = page.locator("#roles input").first
+                role = box.get_attribute("name").removeprefix("role:")
+                box.check()
+                page.get_by_label("Only from these networks").fill("127.0.0.0/8")
+                page.get_by_role("button", name="Make token").click()
+                expect(page.get_by_role("heading", level=1)).to_have_text(name)
+                token = page.locator("#token").inner_text()
+                self.assertRegex(token, r"^rgp_[0-9A-Za-z]{49}$")
+
+                status, answer = api("/api/v1/roles", token)
+                self.assertEqual(200, status, answer)
+                self.assertEqual([role], [f"{one['account']}/{one['role']}" for one in answer["roles"]])
+
+                page.get_by_role("link", name="All your tokens").click()
+                item = page.locator(".tokens > li", has_text=name)
+                expect(item).to_contain_text("just now from 127.0.0.1")
+                expect(item).to_contain_text("127.0.0.0/8")
+                self.assertNotIn(token, page.content())
+                item.get_by_role("button", name="Revoke").click()
+                expect(page.locator(".notice.done")).to_contain_text("That token no longer counts.")
+                self.assertEqual(401, api("/api/v1/roles", token)[0])
+
+    def test_a_token_is_copied_whole_and_is_gone_from_history(self):
+        with self.visitor(allowed_errors=["ERR_CACHE_MISS", "status of"]) as page:
+            page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+            self.open_tokens(page)
+            page.get_by_label("Name", exact=True).fill("To be copied")
+            page.get_by_role("button", name="Make token").click()
+            page.get_by_role("button", name="Copy", exact=True).click()
+            expect(page.locator("#live")).to_have_text("Copied")
+            token = page.locator("#token").text_content()
+            self.assertEqual(token, page.evaluate("navigator.clipboard.readText()"))
+            page.get_by_role("link", name="All your tokens").click()
+            expect(page.get_by_role("heading", name="Your tokens", level=1)).to_be_visible()
+            try:
+                page.go_back(wait_until="commit")
+            except PlaywrightError:
+                pass  # Chromium asks whether to send the form again, and shows an error page of its own until told
+            page.wait_for_timeout(500)
+            self.assertNotIn(token, page.content())
+            page.goto("/tokens")
+            page.get_by_role("button", name="Revoke To be copied").click()
+
+    def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_stays(self):
+        axe = Axe()
+        for width, colors in ((390, "light"), (1280, "dark")):
+            allowed = {"width": width, "colors": colors, "allowed_errors": ["status of 422"]}
+            with self.subTest(width=width), self.visitor(**allowed) as page:
+                self.open_tokens(page)
+                page.get_by_label("Name", exact=True).fill("Wrong")
+                page.get_by_label("Only some roles").check()
+                page.get_by_label("Only from these networks").fill("the office")
+                page.get_by_role("button", name="Make token").click()
+                expect(page.get_by_text("Choose at least one role.")).to_be_visible()
+                networks = page.get_by_label("Only from these networks")
+                expect(networks).to_have_value("the office")
+                expect(networks).to_have_attribute("aria-invalid", "true")
+                expect(page.get_by_label("Only some roles")).to_be_checked()
+                self.assert_fits(page)
+                self.assert_faultless(axe, page)
+
+    def test_a_long_list_of_roles_is_sifted_with_the_keyboard(self):
+        with self.visitor() as page:
+            self.sign_in(page, "Asha Raman", path="/tokens")
+            page.get_by_label("Only some roles").check()
+            sift = page.get_by_label("Filter roles")
+            sift.fill("payments production readonly")
+            boxes = page.locator("#roles label:visible")
+            expect(boxes).to_have_count(1)
+            # Enter filters; it makes no token.
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("heading", name="Your tokens", level=1)).to_be_visible()
+            page.keyboard.press("Tab")
+            for _ in range(5):
+                if boxes.locator("input").evaluate("(box) => box === document.activeElement"):
+                    break
+                page.keyboard.press("Tab")
+            page.keyboard.press("Space")
+            expect(page.locator("#chosen")).to_have_text("1 chosen")
 
 
 class SteppingUp(Story):
@@ -364,7 +471,7 @@ class Keyboard(Story):
 
 
 class Looks(Story):
-    PAGES = ["/sign-in", "/sessions", "/", "/?q=payments", f"/roles/{ACCOUNT_ID}/{ROLE}/why", "/nowhere"]
+    PAGES = ["/sign-in", "/sessions", "/tokens", "/", "/?q=payments", f"/roles/{ACCOUNT_ID}/{ROLE}/why", "/nowhere"]
 
     def test_no_page_needs_sideways_scrolling_on_a_phone(self):
         for width in (320, 390):

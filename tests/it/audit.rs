@@ -284,6 +284,24 @@ async fn no_secret_is_in_a_log_the_audit_log_the_database_or_a_page_that_says_no
     secrets.push(("session cookie", zoe.session().to_owned()));
     secrets.push(("form value", zoe.csrf.clone()));
 
+    // A token made by hand, used, refused and revoked.
+    let fields = [("name", "cron"), ("days", "7"), ("access", "roles"), ("role:111122223333/ReadOnly", "on")];
+    let made = zoe.program_post("/tokens", &fields).await;
+    let token = Regex::new("rgp_[0-9A-Za-z]{49}").unwrap();
+    let token = token.find(&made.body).unwrap_or_else(|| panic!("no token in {}", made.body)).as_str().to_owned();
+    let asked = async |path: &str| send(client().get(at(path)).bearer_auth(&token)).await;
+    assert_eq!(asked("/api/v1/me").await.status, 200);
+    refusals.push(send(client().get(at("/")).bearer_auth(&token)).await);
+    let of_another = format!("/api/v1/container/177419203846/LegacyReporting?token={token}");
+    refusals.push(send(client().get(at(&of_another)).header("authorization", token.as_str())).await);
+    let listed = zoe.program_get("/tokens").await.body;
+    assert!(!listed.contains(&token) && listed.contains("cron"), "{listed}");
+    let revoke = Regex::new("/tokens/[0-9a-f]{32}/revoke").unwrap().find(&listed).unwrap().as_str().to_owned();
+    assert_eq!(zoe.program_post(&revoke, &[]).await.status, 303);
+    refusals.push(asked("/api/v1/me").await);
+    secrets.push(("token's random part", token[4..47].to_owned()));
+    secrets.push(("token", token));
+
     // Using roles, well and not.
     let json = zoe.program_post(READ, &[("format", "json")]).await.json();
     secrets.push(("secret access key", json["SecretAccessKey"].as_str().unwrap().to_owned()));
