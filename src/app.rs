@@ -311,7 +311,6 @@ impl App {
                 access_token: signed(config.tokens.access_token_lifetime),
                 sign_in: signed(config.tokens.sign_in_lifetime),
                 refresh_grace: signed(config.tokens.refresh_grace),
-                end_at_sign_out: config.tokens.end_at_sign_out,
             },
         );
         let clients = Clients { ground: ground.clone() };

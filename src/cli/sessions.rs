@@ -1,5 +1,6 @@
 //! `rolegate sessions`: who is signed in, and cutting somebody off.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -10,6 +11,7 @@ use serde_json::json;
 use super::people::{PersonError, by, printable, table, who};
 use crate::flows::endings::Endings;
 use crate::flows::sessions::{EndedByAdmin, Sessions, Whose};
+use crate::flows::tokens::all_live;
 use crate::identity::{ConnectorId, VerifiedIdentity};
 use crate::store::StoreError;
 use crate::store::sessions::StoredSession;
@@ -93,15 +95,19 @@ pub async fn run(args: &SessionsArgs, endings: Endings) -> Result<ExitCode, Sess
         }
         SessionsCommand::End { person, connector, .. } => {
             let mut ended = EndedByAdmin::default();
+            let mut people = BTreeSet::new();
             match (person, connector) {
                 (Some(text), _) => {
-                    for person in who(text, &known)? {
-                        ended += sessions.end_by_admin(Whose::Person(&person), &by()).await?;
+                    people = who(text, &known)?;
+                    for person in &people {
+                        ended += sessions.end_by_admin(Whose::Person(person), &by()).await?;
                     }
                 }
                 (None, Some(connector)) => ended += sessions.end_by_admin(Whose::Connector(connector), &by()).await?,
                 (None, None) => {}
             }
+            let left = all_live(&ground).await?;
+            let left = left.iter().filter(|held| people.contains(&held.identity.person())).count();
             let mut data = io::stdout().lock();
             for session in &ended.sessions {
                 writeln!(data, "{}", printable(&session.identity.person().to_string()))?;
@@ -116,6 +122,10 @@ pub async fn run(args: &SessionsArgs, endings: Endings) -> Result<ExitCode, Sess
                 0 => {}
                 1 => writeln!(words, "So has what a program was allowed in it.")?,
                 n => writeln!(words, "So has what {n} programs were allowed in them.")?,
+            }
+            if left > 0 {
+                let tokens = crate::web::views::counted(left, "token still counts", "tokens still count");
+                writeln!(words, "{tokens}: see `rolegate tokens list`, and `rolegate tokens revoke`.")?;
             }
         }
     }

@@ -27,7 +27,6 @@ pub struct TokenRules {
     pub access_token: SignedDuration,
     pub sign_in: SignedDuration,
     pub refresh_grace: SignedDuration,
-    pub end_at_sign_out: bool,
 }
 
 /// A token that counts right now.

@@ -94,14 +94,16 @@ async fn ending_sessions_from_outside_ends_what_came_of_them_unless_the_settings
     let (laptop, cron) = (terminal(&world, &asha).await, personal(&world, &asha, "cron").await);
     let person = "sessions end --person asha.raman@larkspur.example";
     let kept = run(&world, &format!("{person} --set tokens.end_at_sign_out=false")).await;
-    assert_eq!(text(&kept.stderr), "1 session has ended.\n");
+    let left = "see `rolegate tokens list`, and `rolegate tokens revoke`.\n";
+    assert_eq!(text(&kept.stderr), format!("1 session has ended.\n2 tokens still count: {left}"));
     assert!(laptop.counts(&world).await);
 
     let asha = world.sign_in_as("asha").await;
     let desk = terminal(&world, &asha).await;
     let seq = world.broker.head().await.seq;
     let ended = run(&world, person).await;
-    assert_eq!(text(&ended.stderr), "1 session has ended.\nSo has what a program was allowed in it.\n");
+    let said = "1 session has ended.\nSo has what a program was allowed in it.\n2 tokens still count: ";
+    assert_eq!(text(&ended.stderr), format!("{said}{left}"));
     assert!(!desk.counts(&world).await);
     let event = &recorded(&world, seq, "token.revoked").await[0];
     assert_eq!((&event["cause"], &event["by"]), (&json!("ended-by-admin"), &json!("command line: root")));
