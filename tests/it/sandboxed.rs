@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::body::{BoxBody, MessageBody, to_bytes};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{DATE, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpResponse, HttpServer, web};
 use rolegate::sandbox::{DEMO_CONNECTOR, Sandbox, SandboxConfig, World, demo_catalog};
@@ -136,18 +137,33 @@ impl LocalAws {
 
     /// Serves for one broker.
     pub async fn serve(&mut self, broker: &Url, clock: Arc<dyn Clock>) {
-        let mut config =
-            SandboxConfig::for_broker(self.base.clone(), broker, World::larkspur(), clock, Arc::new(SystemRng));
+        let mut config = SandboxConfig::for_broker(
+            self.base.clone(),
+            broker,
+            World::larkspur(),
+            Arc::clone(&clock),
+            Arc::new(SystemRng),
+        );
         // A broker may have several connectors to the one identity provider.
         config.any_loopback_service_provider = true;
         let sandbox = tokio::task::spawn_blocking(move || Sandbox::build(config)).await.unwrap().unwrap();
-        let wire = self.wire.clone();
+        let (wire, served) = (self.wire.clone(), clock);
         let server = HttpServer::new(move || {
-            let wire = wire.clone();
+            let (wire, clock) = (wire.clone(), Arc::clone(&served));
             actix_web::App::new()
                 // Larger than any answer of an identity provider here.
                 .app_data(web::PayloadConfig::new(1024 * 1024))
-                .wrap(from_fn(move |request, next: Next<_>| wire.clone().pass(request, next)))
+                .wrap(from_fn(move |request, next: Next<_>| {
+                    let (answer, now) = (wire.clone().pass(request, next), clock.now());
+                    async move {
+                        let mut answer = answer.await?;
+                        // Some SDKs set their clock by it.
+                        let date =
+                            HeaderValue::from_str(&now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()).unwrap();
+                        answer.headers_mut().insert(DATE, date);
+                        Ok::<_, actix_web::Error>(answer)
+                    }
+                }))
                 .configure(sandbox.configure())
         })
         .workers(2)

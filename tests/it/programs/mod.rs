@@ -1,7 +1,10 @@
 //! Programs that fetch credentials by themselves, by AWS's own protocols.
 
+mod cli;
+mod clients;
 mod container;
 mod portal;
+mod sdks;
 mod sign_in;
 
 use jiff::SignedDuration;
