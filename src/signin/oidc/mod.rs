@@ -56,8 +56,9 @@ pub use start::{Started, start};
 pub use token::{Credential, TokenRequest, TokenResponse, client_jwks};
 pub use userinfo::{UserinfoAnswer, UserinfoRequest};
 
-use judge::Expected;
-use jws::Trust;
+pub(in crate::signin) use claims::{texts, walk};
+pub(in crate::signin) use judge::{Claims, Expected, signed_hash};
+pub(in crate::signin) use jws::{Trust, verify};
 
 /// Everything that decides about the answers of one connector.
 #[derive(Clone)]
