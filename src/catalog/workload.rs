@@ -182,3 +182,6 @@ pub(super) fn check_jwks(text: &str) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

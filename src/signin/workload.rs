@@ -253,3 +253,6 @@ fn identity(connector: ConnectorId, subject: &str, attributes: Attributes) -> Ve
         authentication: Authentication::default(),
     }
 }
+
+#[cfg(test)]
+mod tests;

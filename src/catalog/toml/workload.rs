@@ -51,7 +51,6 @@ fn read_keys(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> KeySource {
     let given: Vec<_> = ["jwks_file", "jwks_uri", "jwks"].into_iter().filter(|key| keys.has(key)).collect();
     if given.len() > 1 {
         keys.fail(format!("{} are given together; keep one of them", given.join(" and ")));
-        return KeySource::Discovery;
     }
     let inline = |item: &Item<'_, '_>, text: &str| {
         check_jwks(text).map_err(|why| item.fail(why)).ok().map(|()| KeySource::Inline(text.to_owned()))
@@ -73,7 +72,8 @@ fn read_keys(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> KeySource {
     let written = keys.get("jwks").and_then(|item| inline(&item, &item.filled_text()?));
     let url = keys.get("jwks_uri").and_then(|item| item.parsed().map(KeySource::Url));
     // What was given and could not be read was reported: no catalog will be made of it.
-    from_file.or(written).or(url).unwrap_or(KeySource::Discovery)
+    let unread = || if given.is_empty() { KeySource::Discovery } else { KeySource::Inline(String::new()) };
+    from_file.or(written).or(url).unwrap_or_else(unread)
 }
 
 fn read_attributes(item: &Item<'_, '_>) -> BTreeMap<AttributeName, ClaimPath> {

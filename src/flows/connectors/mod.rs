@@ -21,7 +21,7 @@ use self::workload::WorkloadProvider;
 use super::Ground;
 use super::current::Loaded;
 use crate::audit::{Event, Kind};
-use crate::catalog::{Connector, ConnectorKind, Issuer, KeySource, MetadataSource, SecretError};
+use crate::catalog::{Connector, ConnectorKind, Issuer, KeySource, MetadataSource, SecretError, WorkloadConnector};
 use crate::identity::ConnectorId;
 use crate::saml::certificate::SigningCertificate;
 use crate::saml::key::SigningKey;
@@ -507,6 +507,12 @@ impl Connectors {
                 None
             }
         }
+    }
+
+    /// What a workload's token has to be for.
+    #[must_use]
+    pub fn audience<'a>(&'a self, workload: &'a WorkloadConnector) -> &'a str {
+        workload.audience.as_deref().unwrap_or_else(|| workload::usual_audience(&self.public_url))
     }
 
     /// An address of ours that belongs to a connector.

@@ -15,7 +15,7 @@ mod claims;
 mod discovery;
 mod error;
 #[cfg(test)]
-mod forge;
+pub(in crate::signin) mod forge;
 mod judge;
 mod jws;
 mod keys;
