@@ -14,11 +14,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::connectors::workload::WorkloadProvider;
 use super::connectors::{ConnectorError, Connectors, Provider};
 use super::current::{CurrentCatalog, Loaded};
-use super::finish_sign_in::public_id;
 use super::grant_tokens::Granted;
 use super::issue::{Issue, IssueFlowError, Wish};
 use super::judges::{Judges, NoVerdict};
-use super::{Caller, Ground, chain_of};
+use super::tokens::issued;
+use super::{Caller, Ground, chain_of, public_id};
 use crate::access::{Asked, Scope};
 use crate::audit::{Event, Kind};
 use crate::aws::{Partition, RoleArn, SessionDuration, SessionPolicy};
@@ -191,7 +191,7 @@ impl ExchangeError {
             Self::Connector(_) => {
                 "What the token's issuer publishes cannot be had right now. Please try again in a minute."
             }
-            Self::Issue(IssueFlowError::Issue(IssueError::Sts(_))) => {
+            Self::Issue(IssueFlowError::Issue(error)) if matches!(**error, IssueError::Sts(_)) => {
                 "AWS STS issued nothing. The audit log has its answer, under the request id of this one."
             }
             Self::Issue(_) | Self::Busy | Self::Interrupted | Self::Store(_) => {
@@ -359,19 +359,7 @@ impl Exchange {
             user_agent: caller.user_agent.clone(),
         };
         let access = Bearer::generate(BearerKind::Access, &*self.ground.rng);
-        let roles: Option<Vec<String>> =
-            scope.roles.as_ref().map(|roles| roles.iter().map(ToString::to_string).collect());
-        let event = caller
-            .event(Kind::TokenIssued)
-            .about(&authorization.identity.subject)
-            .with("token", authorization.id.as_str())
-            .with("token_kind", authorization.kind.as_str())
-            .with("grant", GRANT)
-            .with("label", authorization.label.as_str())
-            .with("scope", scope.to_string())
-            .with_some("roles", roles)
-            .with_some("jti", workload.jti)
-            .with("expires", expires.to_string());
+        let event = issued(&authorization, caller).with("grant", GRANT).with_some("jti", workload.jti);
         let mut tx = self.ground.store.begin().await?;
         tokens::add_authorization(&mut tx, &authorization).await?;
         tokens::add_token(&mut tx, &access.hash(), BearerKind::Access, &authorization.id, now, expires).await?;
