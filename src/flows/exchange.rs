@@ -21,7 +21,7 @@ use super::tokens::issued;
 use super::{Caller, Ground, chain_of, public_id};
 use crate::access::{Asked, Scope};
 use crate::audit::{Event, Kind};
-use crate::aws::{Partition, RoleArn, SessionDuration, SessionPolicy};
+use crate::aws::{Partition, RoleArn, SessionDuration};
 use crate::catalog::{Catalog, Connector, RoleId, WorkloadConnector};
 use crate::identity::{ConnectorId, PersonId};
 use crate::issuance::{IssueError, Issued};
@@ -68,6 +68,18 @@ pub struct Target {
     pub role: RoleId,
     /// Where it was named by its ARN.
     pub partition: Option<Partition>,
+}
+
+/// Which credentials a workload wants, and how they leave the house.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub target: Target,
+    /// `None`: the role's default.
+    pub duration: Option<SessionDuration>,
+    /// Whether only credentials that nobody has had yet will do: what CloudTrail says of a key is then about one exchange.
+    pub fresh: bool,
+    /// For the audit log.
+    pub delivery: &'static str,
 }
 
 /// The text names no role.
@@ -177,12 +189,12 @@ impl ExchangeError {
     pub fn description(&self) -> String {
         match self {
             Self::Refused(error) if error.is_about_time() => {
-                "The subject_token has expired, is too old or not valid yet. Ask for a new one, and compare clocks."
+                "The token has expired, is too old or not valid yet. Ask for a new one, and compare clocks."
             }
             Self::NoConnector { .. } | Self::Disabled(_) | Self::Ambiguous { .. } | Self::Refused(_) => {
-                "The subject_token was not accepted. The audit log has the reason, under the request id of this answer."
+                "The token was not accepted. The audit log has the reason, under the request id of this answer."
             }
-            Self::Replayed { .. } => "The subject_token was exchanged before, and counts once here. Ask for a new one.",
+            Self::Replayed { .. } => "The token was exchanged before, and counts once here. Ask for a new one.",
             Self::NothingGranted => "No rule gives this workload any role.",
             Self::NotGranted { .. } | Self::Issue(IssueFlowError::Denied(_)) => {
                 "No rule gives this workload that role."
@@ -374,28 +386,20 @@ impl Exchange {
         })
     }
 
-    /// Gives the workload credentials of a role, fresh ones: what CloudTrail says of a key is then about this exchange.
+    /// Gives the workload credentials of a role.
     ///
     /// # Errors
     /// [`ExchangeError`]: a refusal is recorded.
     pub async fn credentials(
         &self,
         proven: Proven,
-        target: Target,
-        duration: Option<SessionDuration>,
-        delivery: &'static str,
+        order: Order,
         caller: &Caller,
     ) -> Result<Arc<Issued>, ExchangeError> {
+        let Order { target, duration, fresh, delivery } = order;
         self.decide(&proven.0, Some(&target), caller).await?;
-        let asked = Asked {
-            account: target.role.account,
-            role: target.role.name,
-            duration,
-            scope: Scope::FULL,
-            session_policy: SessionPolicy::default(),
-            region: None,
-        };
-        let wish = Wish { identity: Arc::new(proven.0.identity), asked, token: None, fresh: true, delivery };
+        let asked = Asked { duration, ..Asked::role(target.role.account, target.role.name) };
+        let wish = Wish { identity: Arc::new(proven.0.identity), asked, token: None, fresh, delivery };
         self.issue.credentials(wish, caller.clone()).await.map_err(ExchangeError::Issue)
     }
 

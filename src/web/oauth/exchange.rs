@@ -10,13 +10,13 @@ use serde_json::json;
 use super::chain;
 use crate::access::Scope;
 use crate::aws::SessionDuration;
-use crate::flows::exchange::{Exchange, ExchangeError, Target};
+use crate::flows::exchange::{Exchange, ExchangeError, Order, Proven, Target};
 use crate::flows::issue::IssueFlowError;
 use crate::issuance::formats::Context;
 use crate::issuance::{Format, Issued};
 use crate::web::fields::Fields;
 use crate::web::limits::Limits;
-use crate::web::problem::Problem;
+use crate::web::problem::{Kind, Problem};
 use crate::web::roles::region_of;
 use crate::web::{caller, context};
 
@@ -118,22 +118,14 @@ pub(super) async fn exchange(
     };
     let caller = caller(request);
     let Asked { token, target, wanted } = asked;
-    let proven = match flow.prove(token.clone(), &caller).await {
+    let proven = match prove(request, token, flow, limits).await? {
         Ok(proven) => proven,
-        Err(error) => {
-            // Before anything is written: a stranger's refusals are as many as strangers may cause anywhere.
-            limits.sign_in(context::client_address(request))?;
-            if error.is_about_the_token() {
-                flow.record_refusal(&token, &error, &caller).await?;
-            }
-            return Ok(refused(&error, request));
-        }
+        Err(error) => return Ok(refused(&error, request)),
     };
-    limits.program(&proven.person().to_string())?;
     let answer = match (wanted, target) {
         (Wanted::Credentials { duration, format }, Some(target)) => {
-            let issued = flow.credentials(proven, target, duration, delivery(format), &caller).await;
-            match issued {
+            let order = Order { target, duration, fresh: true, delivery: delivery(format) };
+            match flow.credentials(proven, order, &caller).await {
                 Ok(issued) => Ok(deliver(&issued, format, flow).await?),
                 Err(ExchangeError::Issue(error @ IssueFlowError::TooOften(_))) => return Err(error.into()),
                 Err(error) => Err(error),
@@ -151,6 +143,56 @@ pub(super) async fn exchange(
         }),
     };
     Ok(answer.unwrap_or_else(|error| refused(&error, request)))
+}
+
+/// Whose token this is; counted, and recorded where it is not taken.
+///
+/// # Errors
+/// Too many requests, or the database refuses.
+pub(in crate::web) async fn prove(
+    request: &HttpRequest,
+    token: SecretString,
+    flow: &Exchange,
+    limits: &Limits,
+) -> Result<Result<Proven, ExchangeError>, Problem> {
+    let caller = caller(request);
+    match flow.prove(token.clone(), &caller).await {
+        Ok(proven) => {
+            limits.program(&proven.person().to_string())?;
+            Ok(Ok(proven))
+        }
+        Err(error) => {
+            // Before anything is written: a stranger's refusals are as many as strangers may cause anywhere.
+            limits.sign_in(context::client_address(request))?;
+            if error.is_about_the_token() {
+                flow.record_refusal(&token, &error, &caller).await?;
+            }
+            Ok(Err(error))
+        }
+    }
+}
+
+impl From<ExchangeError> for Problem {
+    fn from(error: ExchangeError) -> Self {
+        let kind = match &error {
+            ExchangeError::NoConnector { .. }
+            | ExchangeError::Disabled(_)
+            | ExchangeError::Ambiguous { .. }
+            | ExchangeError::Refused(_)
+            | ExchangeError::Replayed { .. } => Kind::TokenRefused,
+            ExchangeError::NothingGranted | ExchangeError::NotGranted { .. } | ExchangeError::ForPeople { .. } => {
+                Kind::RoleNotPermitted
+            }
+            ExchangeError::Connector(_) => Kind::IdentityProviderUnavailable,
+            ExchangeError::Issue(_) | ExchangeError::Busy | ExchangeError::Interrupted | ExchangeError::Store(_) => {
+                Kind::Unavailable
+            }
+        };
+        match error {
+            ExchangeError::Issue(error) => error.into(),
+            error => Self::new(kind).detail(error.description()).caused_by(error),
+        }
+    }
 }
 
 /// The word for a delivery in the audit log.

@@ -9,7 +9,7 @@ use crate::hostile_oidc::provider::Answer as Says;
 
 const UNBELIEVED: (u16, &str) = (400, "invalid_request");
 const NOT_ACCEPTED: &str =
-    "The subject_token was not accepted. The audit log has the reason, under the request id of this answer.";
+    "The token was not accepted. The audit log has the reason, under the request id of this answer.";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_wrong_in_one_thing_is_refused_for_that_and_the_job_is_told_nothing() {
@@ -96,7 +96,7 @@ async fn a_token_that_is_too_old_or_too_new_is_told_to_ask_for_another() {
         scene.refused(&answer, UNBELIEVED, cause).await;
         assert_eq!(
             answer.json()["error_description"],
-            "The subject_token has expired, is too old or not valid yet. Ask for a new one, and compare clocks."
+            "The token has expired, is too old or not valid yet. Ask for a new one, and compare clocks."
         );
     }
     // Clocks may differ by three minutes.
@@ -207,7 +207,7 @@ async fn where_a_connector_takes_each_token_once_a_copy_is_refused() {
     scene.refused(&answer, UNBELIEVED, "replayed").await;
     assert_eq!(
         answer.json()["error_description"],
-        "The subject_token was exchanged before, and counts once here. Ask for a new one."
+        "The token was exchanged before, and counts once here. Ask for a new one."
     );
     // It was spent by being shown, whatever came of it.
     let other = scene.job().with("jti", json!("another")).compact();

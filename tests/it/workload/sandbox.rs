@@ -102,6 +102,42 @@ async fn credentials_come_in_every_format_and_no_longer_than_the_rule_allows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_sdk_reads_the_pods_own_token_and_needs_no_other() {
+    let world = Sandboxed::start().await;
+    let path = "/api/v1/container/195530284716/teams/web/Deploy";
+    let ask = |token: String, more: (&'static str, &'static str)| {
+        let request = client().get(world.broker.at(path)).header("authorization", token).header(more.0, more.1);
+        async move { send(request).await }
+    };
+    let job = token(&world, &[("like", "github")]).await;
+    let first = ask(job.clone(), ("x", "")).await;
+    assert_eq!(first.status, 200, "{}", first.body);
+    let given = first.json();
+    assert!(given["Token"].is_string() && given["RoleArn"] == ROLE, "{given}");
+    let kinds: Vec<String> =
+        world.events_of(first.header("x-request-id")).await.into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, ["workload.accepted", "issue.intended", "issue.succeeded"]);
+    // As every program that lives on this address it shares what was issued, and each delivery is on record.
+    let again = ask(format!("Bearer {job}"), ("x", "")).await;
+    assert_eq!(again.json()["AccessKeyId"], given["AccessKeyId"]);
+    let kinds: Vec<String> =
+        world.events_of(again.header("x-request-id")).await.into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, ["workload.accepted", "issue.reused"]);
+
+    let said = |answer: &Answer| (answer.status, answer.json()["Code"].as_str().unwrap_or_default().to_owned());
+    let forged = format!("{}AAAA", &job[..job.len() - 4]);
+    let answer = ask(forged, ("x", "")).await;
+    assert_eq!(said(&answer).0, 401, "{}", answer.body);
+    assert_eq!(world.events_of(answer.header("x-request-id")).await[0].1["cause"], "signature-wrong");
+    let other = token(&world, &[("like", "github"), ("repository", "larkspur/other")]).await;
+    let answer = ask(other, ("x", "")).await;
+    assert_eq!(said(&answer).0, 403, "{}", answer.body);
+    assert_eq!(world.events_of(answer.header("x-request-id")).await[1].1["cause"], "nothing-granted");
+    // A page in a browser gets nothing, whatever token it has.
+    assert_eq!(ask(job, ("origin", "https://evil.example")).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_aws_refuses_is_not_said_to_be_the_jobs_fault() {
     let world = Sandboxed::start().await;
     let job = token(&world, &[("like", "github")]).await;
