@@ -47,7 +47,8 @@ impl Asked {
     fn read(fields: &Fields) -> Result<Self, Wrong> {
         let invalid = |text: &str| Wrong("invalid_request", text.to_owned());
         let need = |name: &str| fields.filled(name).ok_or_else(|| invalid(&format!("{name} is missing.")));
-        let token = SecretString::from(need("subject_token")?);
+        // Shells and editors end a file with a line break, which is no part of the token.
+        let token = SecretString::from(need("subject_token")?.trim_ascii());
         if !SUBJECT_TOKENS.contains(&need("subject_token_type")?) {
             return Err(invalid(&format!("subject_token_type is {} or {}.", SUBJECT_TOKENS[0], SUBJECT_TOKENS[1])));
         }

@@ -1,6 +1,7 @@
 //! Jobs and pods that exchange what their surroundings gave them: [`stories`] that end well, [`refused`] ones, what an
 //! operator [sets up](setup), and the [snippets](docs) of the documentation.
 
+mod docs;
 mod refused;
 mod sandbox;
 mod setup;

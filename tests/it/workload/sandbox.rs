@@ -124,6 +124,22 @@ async fn an_sdk_reads_the_pods_own_token_and_needs_no_other() {
         world.events_of(again.header("x-request-id")).await.into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(kinds, ["workload.accepted", "issue.reused"]);
 
+    // The real thing: the file is all that the program has.
+    let file = world.broker.folder().join("token");
+    std::fs::write(&file, &job).unwrap();
+    let (address, sts) = (world.broker.at(path), world.aws.base.to_string());
+    let called = tokio::task::spawn_blocking(move || {
+        crate::tools::aws()
+            .args(["sts", "get-caller-identity", "--query", "Account", "--output", "text", "--endpoint-url", &sts])
+            .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", address)
+            .env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", file)
+            .output()
+            .unwrap()
+    });
+    let called = called.await.unwrap();
+    let words = String::from_utf8_lossy(&called.stderr).into_owned();
+    assert_eq!(String::from_utf8(called.stdout).unwrap().trim(), "195530284716", "{words}");
+
     let said = |answer: &Answer| (answer.status, answer.json()["Code"].as_str().unwrap_or_default().to_owned());
     let forged = format!("{}AAAA", &job[..job.len() - 4]);
     let answer = ask(forged, ("x", "")).await;
