@@ -24,6 +24,7 @@ mod issuance;
 mod map;
 mod matrix;
 mod moto;
+mod oauth;
 mod oidc;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod peers;
