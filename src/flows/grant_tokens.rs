@@ -457,7 +457,6 @@ impl GrantTokens {
         tokens::add_token(tx, &access.hash(), BearerKind::Access, &authorization.id, now, until).await?;
         tokens::add_token(tx, &refresh.hash(), BearerKind::Refresh, &authorization.id, now, expires).await?;
         let event = issued(&authorization, grant, caller)
-            .with("scope", authorization.scope.to_string())
             .with_some("session", authorization.session.as_deref())
             .with("allowed_from", authorization.client_address.as_str());
         self.ground.append(tx, &event).await?;
