@@ -66,7 +66,7 @@ class Story(unittest.TestCase):
 
         def request(request):
             parts = urlsplit(request.url)
-            if parts.scheme in ("http", "https") and parts.hostname not in ("127.0.0.1", "localhost"):
+            if parts.scheme in ("http", "https") and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
                 complaints.append(f"request to another machine: {request.url}")
 
         context.on("console", console)

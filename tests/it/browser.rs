@@ -39,6 +39,12 @@ async fn people_sign_in_and_use_their_roles_in_the_demo() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn people_allow_programs_here_and_on_devices_elsewhere() {
+    let demo = Demo::start().await;
+    tell("programs", &[("BROKER_URL", &demo.broker), ("SANDBOX_URL", &demo.sandbox)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn people_sign_in_at_an_identity_provider_on_another_site() {
     let broker = Broker::wishes().start().await;
     let ours = ["corp", "forms"].map(|id| broker.at(&format!("/saml/{id}/metadata")));
