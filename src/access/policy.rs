@@ -219,6 +219,35 @@ impl Policy {
     /// Which roles this person may use, for how long and why.
     #[must_use]
     pub fn decide(&self, identity: &VerifiedIdentity) -> Decision {
+        self.decide_on(identity, |matches| {
+            // The matches stand in the order of how long they allow, so that the first to give a role is the best.
+            let mut seen = RoleSet::none(self.0.roles.len());
+            let mut roles = Vec::new();
+            for (at, one) in matches.iter().enumerate() {
+                let mut take = |role| roles.push((role as u32, at as u32));
+                seen.add_new(&self.0.rules[one.rule as usize].fixed, &mut take);
+                if let Some(filled) = &one.filled {
+                    seen.add_new(&filled.roles, &mut take);
+                }
+            }
+            roles.sort_unstable();
+            roles
+        })
+    }
+
+    /// As [`decide`](Self::decide), about one role alone: programs ask for one, and people may have thousands.
+    fn decide_one(&self, identity: &VerifiedIdentity, role: Option<usize>) -> Decision {
+        self.decide_on(identity, |matches| {
+            let Some(role) = role else { return Vec::new() };
+            let gives = |one: &Match| {
+                self.always_grants(one.rule as usize, role)
+                    || one.filled.as_ref().is_some_and(|filled| filled.roles.contains(role))
+            };
+            matches.iter().position(gives).map(|best| (role as u32, best as u32)).into_iter().collect()
+        })
+    }
+
+    fn decide_on(&self, identity: &VerifiedIdentity, roles: impl FnOnce(&[Match]) -> Vec<(u32, u32)>) -> Decision {
         let standing = self.standing(identity);
         let incomplete = match &identity.groups {
             Groups::Complete { .. } => None,
@@ -228,17 +257,7 @@ impl Policy {
             Standing::Good => self.matches(identity),
             Standing::ConnectorGone | Standing::ConnectorDisabled => Vec::new(),
         };
-        // The matches stand in the order of how long they allow, so that the first to give a role is the best.
-        let mut seen = RoleSet::none(self.0.roles.len());
-        let mut roles = Vec::new();
-        for (at, one) in matches.iter().enumerate() {
-            let mut take = |role| roles.push((role as u32, at as u32));
-            seen.add_new(&self.0.rules[one.rule as usize].fixed, &mut take);
-            if let Some(filled) = &one.filled {
-                seen.add_new(&filled.roles, &mut take);
-            }
-        }
-        roles.sort_unstable();
+        let roles = roles(&matches);
         Decision::new(self.clone(), identity.subject.connector.clone(), standing, incomplete, matches, roles)
     }
 
@@ -348,13 +367,14 @@ impl Policy {
     /// # Errors
     /// [`Denied`] says why not.
     pub fn permit(&self, identity: &VerifiedIdentity, asked: Asked, now: Timestamp) -> Result<Permit, Denied> {
-        let decision = self.decide(identity);
+        let Asked { account, role, duration: wanted, scope, session_policy, region } = asked;
+        let id = RoleId { account, name: role };
+        let position = self.position(&id);
+        let decision = self.decide_one(identity, position);
         if let Some(denied) = decision.refusal() {
             return Err(denied);
         }
-        let Asked { account, role, duration: wanted, scope, session_policy, region } = asked;
-        let id = RoleId { account, name: role };
-        if self.position(&id).is_none() {
+        if position.is_none() {
             return Err(Denied::NoSuchRole { role: id });
         }
         let Some(access) = decision.role(account, &id.name) else {

@@ -22,14 +22,6 @@ impl Store {
         tx.rollback().await?;
         Ok(read)
     }
-
-    /// The revision alone, which costs one small row: enough to know that a compiled policy still holds.
-    ///
-    /// # Errors
-    /// The database refuses.
-    pub async fn catalog_revision(&self) -> Result<Revision, StoreError> {
-        Ok(sqlx::query_scalar("SELECT revision FROM catalog_meta").fetch_one(self.reader()).await?)
-    }
 }
 
 /// The catalog within a transaction, for whoever is about to replace it.

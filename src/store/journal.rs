@@ -9,6 +9,7 @@
 //! nothing remembers it in between.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -22,6 +23,9 @@ use crate::identity::PersonId;
 
 /// So many events go into one transaction at most: those behind them wait for the next, and not for a longer one.
 const MOST: usize = 256;
+/// Where events come together, so long is waited for more of them: a transaction costs the same for many. Who comes alone
+/// is written at once.
+const LINGER: Duration = Duration::from_millis(1);
 
 /// Writes events down, many at once.
 #[derive(Debug, Clone)]
@@ -119,7 +123,11 @@ impl Inner {
 
     async fn write_all(self: Arc<Self>) {
         let pen = Pen(Arc::clone(&self));
+        let mut crowded = false;
         loop {
+            if crowded {
+                tokio::time::sleep(LINGER).await;
+            }
             let batch: Vec<Entry> = {
                 let mut queue = self.queue();
                 if queue.waiting.is_empty() {
@@ -130,6 +138,7 @@ impl Inner {
                 let count = queue.waiting.len().min(MOST);
                 queue.waiting.drain(..count).collect()
             };
+            crowded = batch.len() > 1;
             self.write(batch).await;
         }
         std::mem::forget(pen);
@@ -168,3 +177,6 @@ impl Inner {
         Ok(heads)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ pub mod devices;
 pub mod housekeeping;
 pub mod journal;
 pub mod keys;
+mod lookups;
 pub mod metadata;
 pub mod preferences;
 pub mod sessions;
@@ -38,6 +39,7 @@ pub type Tx = Transaction<'static, Sqlite>;
 pub struct Store {
     write: SqlitePool,
     read: SqlitePool,
+    lookups: Arc<lookups::Lookups>,
 }
 
 /// Why the database did not do what it was asked.
@@ -51,11 +53,13 @@ pub enum StoreError {
     Sql(#[from] sqlx::Error),
     #[error("a row of table {table} makes no sense: {detail}")]
     Nonsense { table: &'static str, detail: String },
-    /// Several had to be written in one transaction, and it failed for all of them.
+    /// What several waited for was done once, and failed for all of them.
     #[error(transparent)]
     Together(Arc<StoreError>),
     #[error("the audit log was not written: its writer ended")]
     Unwritten,
+    #[error("the database was not read: its reader ended")]
+    Unread,
     #[error("a stored private key cannot be opened; was the sealing key replaced?")]
     Unseal(#[from] crate::sys::seal::UnsealError),
 }
@@ -113,7 +117,7 @@ impl Store {
             .connect_with(reading)
             .await
             .map_err(opened)?;
-        Ok(Self { write, read })
+        Ok(Self { write, read, lookups: Arc::default() })
     }
 
     /// Two processes may start on one new database at the same moment; the one that comes second waits and finds

@@ -1,9 +1,11 @@
 //! What people let programs do for them, and the tokens that prove it.
 
+use std::sync::LazyLock;
+
 use ipnet::IpNet;
 use jiff::Timestamp;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::{Store, StoreError, Tx, millis, parse_json, timestamp, to_json};
 use crate::access::Scope;
@@ -127,7 +129,37 @@ const TOKEN_BY_HASH: &str =
     "SELECT a.*, t.expires_ms AS token_expires_ms, t.used_ms AS token_used_ms, t.scope AS token_scope
      FROM token t JOIN token_authorization a ON a.id = t.authorized_by WHERE t.hash = $1 AND t.kind = $2";
 
-fn token_from(row: &SqliteRow) -> Result<StoredToken, StoreError> {
+/// The rows of several tokens, each with the revision of the catalog at that moment.
+///
+/// # Errors
+/// The database refuses.
+pub(super) async fn rows_of(reader: &SqlitePool, hashes: &[&TokenHash]) -> Result<Vec<SqliteRow>, StoreError> {
+    // Few statements to keep prepared: for 1, 2, 4 and so on. Naming the last one twice changes nothing.
+    let places = hashes.len().next_power_of_two();
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(&*TOKENS_BY_HASH[places.trailing_zeros() as usize]));
+    for at in 0..places {
+        query = query.bind(hashes[at.min(hashes.len() - 1)].as_slice());
+    }
+    Ok(query.fetch_all(reader).await?)
+}
+
+static TOKENS_BY_HASH: LazyLock<[String; 7]> = LazyLock::new(|| {
+    std::array::from_fn(|at| {
+        let more = ", ?".repeat((1 << at) - 1);
+        format!(
+            "SELECT (SELECT revision FROM catalog_meta) AS revision, t.hash AS token_hash, t.kind AS token_kind,
+                    t.expires_ms AS token_expires_ms, t.used_ms AS token_used_ms, t.scope AS token_scope, a.*
+             FROM token t JOIN token_authorization a ON a.id = t.authorized_by WHERE t.hash IN (?{more})"
+        )
+    })
+});
+
+/// The token in a row of [`rows_of`], if it is one of this kind.
+pub(super) fn token_from(row: &SqliteRow, kind: BearerKind) -> Result<Option<StoredToken>, StoreError> {
+    if row.try_get::<&str, _>("token_kind")? == kind.as_str() { stored_from(row).map(Some) } else { Ok(None) }
+}
+
+fn stored_from(row: &SqliteRow) -> Result<StoredToken, StoreError> {
     let used: Option<i64> = row.try_get("token_used_ms")?;
     let narrowed: Option<&str> = row.try_get("token_scope")?;
     Ok(StoredToken {
@@ -238,7 +270,7 @@ pub async fn add_derived_token(
 /// The database refuses, or the row makes no sense.
 pub async fn find(tx: &mut Tx, hash: &TokenHash, kind: BearerKind) -> Result<Option<StoredToken>, StoreError> {
     let row = sqlx::query(TOKEN_BY_HASH).bind(hash.as_slice()).bind(kind.as_str()).fetch_optional(&mut **tx).await?;
-    row.as_ref().map(token_from).transpose()
+    row.as_ref().map(stored_from).transpose()
 }
 
 /// Notes that a refresh token was exchanged; the first time counts.
@@ -379,16 +411,6 @@ pub async fn vouch(tx: &mut Tx, identity: &VerifiedIdentity, now: Timestamp) -> 
 }
 
 impl Store {
-    /// The token behind a hash, with what it belongs to; live or not.
-    ///
-    /// # Errors
-    /// The database refuses, or the row makes no sense.
-    pub async fn token(&self, hash: &TokenHash, kind: BearerKind) -> Result<Option<StoredToken>, StoreError> {
-        let row =
-            sqlx::query(TOKEN_BY_HASH).bind(hash.as_slice()).bind(kind.as_str()).fetch_optional(self.reader()).await?;
-        row.as_ref().map(token_from).transpose()
-    }
-
     /// What a person has allowed, live or not, the newest first.
     ///
     /// # Errors
