@@ -85,6 +85,13 @@ impl Permit {
         })
     }
 
+    /// As `access` would make it later, when less is left of the session at the identity provider.
+    #[cfg(test)]
+    pub(crate) fn with_duration(mut self, duration: SessionDuration) -> Self {
+        self.0.duration = duration;
+        self
+    }
+
     /// What it allows, to be held against the terms of another.
     #[must_use]
     pub fn terms(&self) -> &Terms {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::aws::SessionDuration;
+use crate::aws::{SessionDuration, SessionPolicy};
 use crate::catalog::arbitrary::{self, consistent};
 use crate::catalog::toml::parse_text;
 use crate::catalog::{
@@ -503,6 +503,47 @@ fn what_a_role_asks_for_is_part_of_the_decision_and_of_its_explanation() {
     assert_eq!(json["permitted"][0]["authentication"]["max_age_s"], 900);
     let plain = explain(&policy, &lead, Some(&id("111122223333/ReadOnly")));
     assert!(!plain.to_string().contains("It asks for"), "{plain}");
+}
+
+#[test]
+fn terms_are_equal_only_if_nothing_a_permit_says_differs() {
+    let policy = policy();
+    let person = person(&["engineering"]);
+    let asked = || Asked {
+        duration: Some("1h".parse().unwrap()),
+        ..Asked::role("111122223333".parse().unwrap(), "ReadOnly".parse().unwrap())
+    };
+    let terms =
+        |person: &VerifiedIdentity, asked: Asked, now| policy.permit(person, asked, now).unwrap().terms().clone();
+    let base = terms(&person, asked(), now());
+    let later = now() + jiff::SignedDuration::from_mins(5);
+    assert_eq!(terms(&person, asked(), later), base, "time alone changes nothing");
+    let others = [
+        terms(&person, Asked { duration: Some("2h".parse().unwrap()), ..asked() }, now()),
+        terms(&person, Asked { region: Some("eu-west-1".parse().unwrap()), ..asked() }, now()),
+        terms(
+            &person,
+            Asked { session_policy: SessionPolicy::new(Some(r#"{"Statement":[]}"#), vec![]).unwrap(), ..asked() },
+            now(),
+        ),
+        terms(
+            &VerifiedIdentity {
+                subject: SubjectId { value: "other".into(), ..person.subject.clone() },
+                ..person.clone()
+            },
+            asked(),
+            now(),
+        ),
+        terms(&VerifiedIdentity { email: Some("other@corp.example".into()), ..person.clone() }, asked(), now()),
+        terms(&session_ends_in(person.clone(), 7_200), asked(), now()),
+    ];
+    for (at, other) in others.iter().enumerate() {
+        assert_ne!(*other, base, "{at}");
+    }
+    // What is left of the provider's session shrinks; that it ends then, and what was asked, does not.
+    let ending = session_ends_in(person.clone(), 3_000);
+    assert_eq!(terms(&ending, asked(), now()), terms(&ending, asked(), later));
+    assert_ne!(terms(&ending, asked(), now()), terms(&session_ends_in(person, 3_060), asked(), now()));
 }
 
 proptest! {

@@ -25,7 +25,6 @@ pub enum Kind {
     TokenRefused,
     TokenRevoked,
     IssueReused,
-    WorkloadAccepted,
 }
 
 impl Kind {
@@ -59,7 +58,6 @@ impl Kind {
             Self::TokenRefused => "token.refused",
             Self::TokenRevoked => "token.revoked",
             Self::IssueReused => "issue.reused",
-            Self::WorkloadAccepted => "workload.accepted",
         }
     }
 }

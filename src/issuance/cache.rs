@@ -397,3 +397,6 @@ fn mark(now: Timestamp, expires: Timestamp, rng: &dyn Rng) -> Timestamp {
     let earlier = tenth * f64::from(u32::from_be_bytes(random)) / f64::from(u32::MAX);
     now + serves - SignedDuration::from_millis(earlier as i64)
 }
+
+#[cfg(test)]
+mod tests;

@@ -211,6 +211,27 @@ impl Issuer {
 }
 
 impl Issued {
+    /// What STS would have given, for tests of what comes after it.
+    #[cfg(test)]
+    pub(super) fn for_tests(permit: Permit, expiration: jiff::Timestamp) -> Self {
+        Self {
+            credentials: Credentials {
+                access_key_id: "ASIAEXAMPLEEXAMPLE12".to_owned(),
+                secret_access_key: "secret/marker".into(),
+                session_token: "token/marker".into(),
+                expiration,
+            },
+            role: permit.role().clone(),
+            session_name: permit.session_name().clone(),
+            asked: permit.duration(),
+            granted: permit.duration(),
+            region: permit.role().partition().default_region(),
+            assumed_role_arn: None,
+            request_id: None,
+            assertion_id: "_test".to_owned(),
+        }
+    }
+
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
         &self.credentials

@@ -5,7 +5,6 @@
 
 pub mod oidc;
 pub mod saml;
-pub mod workload;
 
 use std::fmt;
 

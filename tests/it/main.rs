@@ -10,6 +10,7 @@ mod broker;
 mod browser;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod browser_client;
+mod cache;
 mod cli;
 mod config;
 mod crash;
@@ -49,4 +50,3 @@ mod tokens;
 mod tools;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod wire;
-mod workload;

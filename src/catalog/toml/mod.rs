@@ -7,7 +7,6 @@ mod connector;
 mod reader;
 #[cfg(test)]
 mod tests;
-mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
