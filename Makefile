@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh Debian or Ubuntu machine with the Rust toolchain: `make run` and `make test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench setup setup-build setup-test
+.PHONY: help run test lint bench load setup setup-build setup-test
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -18,7 +18,10 @@ lint: setup-build ## Check formatting, lints and documentation
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items
 
 bench: setup-build ## Measure against the bare operations
-	cargo bench --locked
+	cargo bench --locked --bench verify --bench mint --bench decide --bench render --bench process
+
+load: setup-build ## Measure a crowd of programs, with broker, local STS and crowd on this machine
+	cargo bench --locked --bench load
 
 setup: setup-build setup-test ## Install what building and testing need
 
