@@ -24,6 +24,7 @@ use crate::flows::connectors::{Connectors, OwnKeys};
 use crate::flows::current::CurrentCatalog;
 use crate::flows::device::{ApproveFrom, Devices};
 use crate::flows::endings::Endings;
+use crate::flows::exchange::Exchange;
 use crate::flows::finish_sign_in::{FinishSignIn, SessionTimes};
 use crate::flows::grant_tokens::GrantTokens;
 use crate::flows::issue::Issue;
@@ -222,6 +223,7 @@ struct Services {
     receive_logout: web::Data<ReceiveLogout>,
     step_up: web::Data<StepUp>,
     receive_logout_token: web::Data<ReceiveLogoutToken>,
+    exchange: web::Data<Exchange>,
     issue: web::Data<Issue>,
     limits: web::Data<Limits>,
     cookies: web::Data<Cookies>,
@@ -321,6 +323,14 @@ impl App {
             connectors: connectors.clone(),
             attempt_ttl: signed(config.sign_in.attempt_ttl),
         };
+        let issue = Issue {
+            ground: ground.clone(),
+            catalog: catalog.clone(),
+            issuer,
+            consoles,
+            regions,
+            allowance: Arc::new(Allowance::new(rate(&config.limits.issue).into(), rate(&config.limits.deliver).into())),
+        };
         let services = Services {
             ground: web::Data::new(ground.clone()),
             catalog: web::Data::new(catalog.clone()),
@@ -368,7 +378,7 @@ impl App {
                 ground: ground.clone(),
                 catalog: catalog.clone(),
                 connectors: connectors.clone(),
-                judges,
+                judges: judges.clone(),
                 endings,
             }),
             sessions: web::Data::new(sessions),
@@ -389,17 +399,15 @@ impl App {
             clients: web::Data::new(clients),
             personal_tokens: web::Data::new(PersonalTokens { tokens: tokens.clone(), catalog: catalog.clone() }),
             tokens: web::Data::new(tokens),
-            issue: web::Data::new(Issue {
+            exchange: web::Data::new(Exchange {
                 ground: ground.clone(),
                 catalog: catalog.clone(),
-                issuer,
-                consoles,
-                regions,
-                allowance: Arc::new(Allowance::new(
-                    rate(&config.limits.issue).into(),
-                    rate(&config.limits.deliver).into(),
-                )),
+                connectors: connectors.clone(),
+                judges,
+                issue: issue.clone(),
+                access_token: signed(config.tokens.access_token_lifetime),
             }),
+            issue: web::Data::new(issue),
             limits: web::Data::new(Limits::new(rate(&config.limits.sign_in), rate(&config.limits.deliver))),
             cookies: web::Data::new(Cookies::new(public_url)),
             bodies: web::Data::new(BodyLimits::new(64 * 1024, config.web.max_body)),
@@ -562,6 +570,7 @@ impl Services {
             .app_data(self.devices.clone())
             .app_data(self.grant_tokens.clone())
             .app_data(self.step_up.clone())
+            .app_data(self.exchange.clone())
             .app_data(self.issue.clone())
             .app_data(self.limits.clone())
             .app_data(self.cookies.clone())

@@ -25,6 +25,7 @@ pub enum Kind {
     TokenRefused,
     TokenRevoked,
     IssueReused,
+    WorkloadAccepted,
 }
 
 impl Kind {
@@ -58,6 +59,7 @@ impl Kind {
             Self::TokenRefused => "token.refused",
             Self::TokenRevoked => "token.revoked",
             Self::IssueReused => "issue.reused",
+            Self::WorkloadAccepted => "workload.accepted",
         }
     }
 }

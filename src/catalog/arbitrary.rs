@@ -160,20 +160,50 @@ fn connector() -> impl Strategy<Value = Connector> {
     let kind = prop_oneof![
         2 => saml.prop_map(|saml| ConnectorKind::Saml(Box::new(saml))),
         1 => oidc().prop_map(|oidc| ConnectorKind::Oidc(Box::new(oidc))),
+        1 => workload().prop_map(|workload| ConnectorKind::Workload(Box::new(workload))),
     ];
     let domains = btree_set(select(vec!["corp.example", "partner.example"]).prop_map(parsed), 0..2);
     let limit = || option::of((60_u64..100_000).prop_map(Duration::from_secs));
     (select(CONNECTORS.as_slice()), text(), prop::bool::weighted(0.8), kind, limit(), limit(), domains).prop_map(
-        |(id, name, enabled, kind, idle, absolute, email_domains)| Connector {
-            id: parsed(id),
-            name,
-            enabled,
-            kind,
-            session: SessionLimits { idle, absolute },
-            email_domains,
-            default: idle.is_some(),
+        |(id, name, enabled, kind, idle, absolute, email_domains)| {
+            let (id, people) = (parsed(id), !matches!(kind, ConnectorKind::Workload(_)));
+            let session = if people { SessionLimits { idle, absolute } } else { SessionLimits::default() };
+            let email_domains = if people { email_domains } else { BTreeSet::new() };
+            Connector { id, name, enabled, kind, session, email_domains, default: people && idle.is_some() }
         },
     )
+}
+
+fn workload() -> impl Strategy<Value = WorkloadConnector> {
+    let issuer =
+        select(vec!["https://ci.example", "https://ci.example/", "https://token.actions.githubusercontent.com"]);
+    let jwks = r#"{"keys":[{"kty":"RSA","n":"'''","e":"AQAB"}]}"#;
+    let keys = prop_oneof![
+        Just(KeySource::Discovery),
+        Just(KeySource::Url(parsed("https://ci.example/jwks?x=%20"))),
+        Just(KeySource::Inline(jwks.to_owned())),
+    ];
+    let algorithms = btree_set(select(JwsAlgorithm::ALL), 1..4);
+    let required = vec(pattern(), 1..3).prop_map(|patterns| AnyOf::new(patterns).unwrap());
+    (issuer, option::of(text()), keys, algorithms, any::<[bool; 4]>(), 0..=600_u32, 60..=86_400_u64, required, claim())
+        .prop_map(|(issuer, audience, keys, signing_algorithms, on, skew, age, required, department)| {
+            WorkloadConnector {
+                audience,
+                keys,
+                signing_algorithms,
+                private_addresses: on[0],
+                clock_skew: ClockSkew::from_secs(skew).unwrap(),
+                max_token_age: Duration::from_secs(age),
+                once: on[1],
+                other_audiences: on[2],
+                require: BTreeMap::from([(if on[3] { Attribute::Subject } else { parsed("department") }, required)]),
+                attributes: BTreeMap::from([
+                    (parsed("department"), department),
+                    (parsed("a.dotted-name"), ClaimPath::literal("kubernetes.io")),
+                ]),
+                ..WorkloadConnector::new(parsed(issuer))
+            }
+        })
 }
 
 fn claim() -> impl Strategy<Value = ClaimPath> {

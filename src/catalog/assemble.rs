@@ -5,8 +5,9 @@ use std::fmt;
 use std::hash::Hash;
 
 use super::{
-    Account, AccountSelector, Attribute, AttributeName, Catalog, ClientAuth, Connector, ConnectorKind, Grant, Link,
-    OidcConnector, Pattern, Role, RoleSelector, Rule, Support, TagSelector, TagSource, Tags,
+    Account, AccountSelector, Attribute, AttributeName, Catalog, ClientAuth, Connector, ConnectorKind, Grant,
+    KeySource, Link, OidcConnector, Pattern, Role, RoleSelector, Rule, Support, TagSelector, TagSource, Tags,
+    WorkloadConnector,
 };
 use crate::aws::{AccountId, Partition, Region, RoleName};
 use crate::identity::ConnectorId;
@@ -121,6 +122,7 @@ impl Findings {
 /// What entries may refer to.
 struct Known<'p> {
     connectors: HashSet<&'p ConnectorId>,
+    workloads: Vec<(&'p ConnectorId, &'p WorkloadConnector)>,
     mapped: BTreeSet<&'p AttributeName>,
     accounts: HashMap<AccountId, &'p Account>,
     roles: HashSet<(AccountId, &'p RoleName)>,
@@ -138,6 +140,7 @@ impl Catalog {
         check_unique(&mut findings, &parts);
         let known = Known {
             connectors: parts.connectors.iter().map(|c| &c.id).collect(),
+            workloads: parts.connectors.iter().filter_map(|c| Some((&c.id, c.workload()?))).collect(),
             mapped: parts.connectors.iter().flat_map(Connector::extra_attributes).collect(),
             accounts: parts.accounts.iter().map(|a| (a.id, a)).collect(),
             roles: parts.roles.iter().map(|r| (r.account, &r.name)).collect(),
@@ -160,6 +163,7 @@ impl Catalog {
         }
         check_default(&mut findings, &parts.connectors);
         check_domains(&mut findings, &parts.connectors);
+        check_audiences(&mut findings, &parts.connectors);
         if !findings.found.is_empty() {
             return Err(Inconsistencies(findings.found));
         }
@@ -194,6 +198,17 @@ impl Catalog {
                             ),
                         );
                     }
+                }
+            }
+            for connector in self.connectors() {
+                if rule.when.len() == 1 && connector.workload().is_some() && rule.names(&connector.id) {
+                    findings.add(
+                        "when.connector",
+                        format!(
+                            "every workload that connector `{}` accepts gets this, whatever its branch",
+                            connector.id
+                        ),
+                    );
                 }
             }
             for (at, grant) in rule.grants.iter().enumerate() {
@@ -261,6 +276,7 @@ fn check_connector(findings: &mut Findings, connector: &Connector) {
             }
         }
         ConnectorKind::Oidc(oidc) => check_oidc(findings, oidc),
+        ConnectorKind::Workload(workload) => check_workload(findings, connector, workload),
     }
     if let (Some(idle), Some(absolute)) = (connector.session.idle, connector.session.absolute)
         && idle > absolute
@@ -292,6 +308,88 @@ fn check_oidc(findings: &mut Findings, oidc: &OidcConnector) {
             findings.add("client_auth", format!("{auth} uses no client secret; leave one of the two out"));
         }
         _ => {}
+    }
+}
+
+fn check_workload(findings: &mut Findings, connector: &Connector, workload: &WorkloadConnector) {
+    let nobody = "nobody signs in through a connector for workloads; leave it out";
+    if connector.default {
+        findings.add("default", nobody);
+    }
+    if !connector.email_domains.is_empty() {
+        findings.add("email_domains", nobody);
+    }
+    if connector.session.idle.is_some() {
+        findings.add("session_idle", nobody);
+    }
+    if connector.session.absolute.is_some() {
+        findings.add("session_absolute", nobody);
+    }
+    if workload.signing_algorithms.is_empty() {
+        findings.add("signing_algorithms", "the list is empty, so no token could be accepted; leave it out for RS256");
+    }
+    let host = workload.issuer.url().host_str().unwrap_or_default().to_owned();
+    let in_cluster = host.ends_with(".svc") || host.ends_with(".svc.cluster.local");
+    if in_cluster && workload.keys == KeySource::Discovery {
+        findings.add(
+            "issuer",
+            format!(
+                "{host} is a name inside a cluster, which every cluster has and nobody else can call; add jwks_file with \
+                 what `kubectl get --raw /openid/v1/jwks` prints"
+            ),
+        );
+    }
+    for attribute in workload.require.keys() {
+        let known = *attribute != Attribute::Connector && workload.delivers(attribute);
+        if !known {
+            findings.add(
+                format!("require.{attribute}"),
+                format!("`{attribute}` is not mapped here; map it under [connector.attributes], or require subject"),
+            );
+        }
+    }
+    if let Some(why) = workload.unpinned() {
+        findings.add_about_all("require", "require", why);
+    }
+}
+
+/// An exchange finds its connector by issuer and audience. What a person's provider calls us must not be what workloads
+/// there can have their tokens made out to.
+fn check_audiences(findings: &mut Findings, connectors: &[Connector]) {
+    let mut seen = HashMap::new();
+    for (index, connector) in connectors.iter().enumerate() {
+        let Some(workload) = connector.workload() else { continue };
+        let (issuer, audience) = (workload.issuer.as_str(), workload.audience.as_deref());
+        if let Some(first) = seen.insert((issuer, audience), &connector.id) {
+            let message =
+                format!("connector `{first}` has the same issuer and audience; give each an audience of its own");
+            findings.at(Section::Connector, index, &connector.id).add("audience", message);
+        }
+        let people = connectors.iter().filter_map(Connector::oidc);
+        let ours = people.filter(|oidc| oidc.issuer.as_str() == issuer).map(|oidc| oidc.client_id.as_str());
+        if ours.into_iter().any(|client| Some(client) == audience) {
+            findings.at(Section::Connector, index, &connector.id).add(
+                "audience",
+                "this is a client_id by which people sign in at the same issuer; give workloads an audience of their own",
+            );
+        }
+    }
+}
+
+/// Rules are for people unless they name a connector for workloads: what a branch is called, somebody who may push
+/// decides.
+fn check_reach(findings: &mut Findings, rule: &Rule, known: &Known<'_>) {
+    for (id, workload) in &known.workloads {
+        if rule.reaches(id, workload) && !rule.names(id) {
+            findings.add_about_all(
+                "when",
+                "when",
+                format!(
+                    "workloads through connector `{id}` could meet this too; write connector = \"{id}\" if it is for \
+                     them, else the connectors that people come through"
+                ),
+            );
+        }
     }
 }
 
@@ -327,6 +425,10 @@ fn check_link(findings: &mut Findings, link: &Link, connectors: &[Connector]) {
             findings.add("connectors", format!("there is no connector `{id}` in the catalog"));
             continue;
         };
+        if !connector.is_for_people() {
+            findings.add("connectors", format!("connector `{id}` is for workloads, and a link joins people"));
+            continue;
+        }
         match &link.attribute {
             Attribute::Email => {}
             Attribute::Mapped(name) if connector.extra_attributes().any(|mapped| mapped == name) => {}
@@ -437,6 +539,7 @@ fn check_rule(findings: &mut Findings, rule: &Rule, known: &Known<'_>) {
             }
         }
     }
+    check_reach(findings, rule, known);
     if rule.grants.is_empty() {
         findings.add_about_all(
             "grant",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{AttributeName, OidcConnector};
+use super::{AttributeName, OidcConnector, WorkloadConnector};
 use crate::identity::ConnectorId;
 use crate::sys::http::names_this_machine;
 
@@ -36,7 +36,7 @@ impl Connector {
     pub fn saml(&self) -> Option<&SamlConnector> {
         match &self.kind {
             ConnectorKind::Saml(saml) => Some(saml),
-            ConnectorKind::Oidc(_) => None,
+            ConnectorKind::Oidc(_) | ConnectorKind::Workload(_) => None,
         }
     }
 
@@ -44,9 +44,24 @@ impl Connector {
     #[must_use]
     pub fn oidc(&self) -> Option<&OidcConnector> {
         match &self.kind {
-            ConnectorKind::Saml(_) => None,
             ConnectorKind::Oidc(oidc) => Some(oidc),
+            ConnectorKind::Saml(_) | ConnectorKind::Workload(_) => None,
         }
+    }
+
+    /// What it says of workloads, when it is for those.
+    #[must_use]
+    pub fn workload(&self) -> Option<&WorkloadConnector> {
+        match &self.kind {
+            ConnectorKind::Workload(workload) => Some(workload),
+            ConnectorKind::Saml(_) | ConnectorKind::Oidc(_) => None,
+        }
+    }
+
+    /// Whether people sign in through it.
+    #[must_use]
+    pub fn is_for_people(&self) -> bool {
+        self.workload().is_none()
     }
 
     /// How far its provider's clock may differ from ours.
@@ -55,6 +70,7 @@ impl Connector {
         match &self.kind {
             ConnectorKind::Saml(saml) => saml.clock_skew,
             ConnectorKind::Oidc(oidc) => oidc.clock_skew,
+            ConnectorKind::Workload(workload) => workload.clock_skew,
         }
     }
 
@@ -77,17 +93,19 @@ impl Connector {
                 new.idp_entity_id != old.idp_entity_id || url(new) != url(old)
             }
             (ConnectorKind::Oidc(new), ConnectorKind::Oidc(old)) => new.issuer != old.issuer,
+            (ConnectorKind::Workload(new), ConnectorKind::Workload(old)) => new.issuer != old.issuer,
             _ => true,
         }
     }
 
     /// Our own names for the attributes it maps beyond the usual ones.
     pub fn extra_attributes(&self) -> impl Iterator<Item = &AttributeName> {
-        let (saml, oidc) = match &self.kind {
+        let (saml, claims) = match &self.kind {
             ConnectorKind::Saml(saml) => (Some(saml.attributes.extra.keys()), None),
             ConnectorKind::Oidc(oidc) => (None, Some(oidc.claims.extra.keys())),
+            ConnectorKind::Workload(workload) => (None, Some(workload.attributes.keys())),
         };
-        saml.into_iter().flatten().chain(oidc.into_iter().flatten())
+        saml.into_iter().flatten().chain(claims.into_iter().flatten())
     }
 }
 
@@ -150,15 +168,17 @@ impl From<EmailDomain> for String {
 pub enum ConnectorKind {
     Saml(Box<SamlConnector>),
     Oidc(Box<OidcConnector>),
+    Workload(Box<WorkloadConnector>),
 }
 
 impl ConnectorKind {
-    /// As it is written in a file, and the first part of the connector's addresses.
+    /// As it is written in a file, and the first part of the connector's addresses; workloads have none of their own.
     #[must_use]
     pub const fn protocol(&self) -> &'static str {
         match self {
             Self::Saml(_) => "saml",
             Self::Oidc(_) => "oidc",
+            Self::Workload(_) => "workload",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Entries stand in the order of their keys and what equals its default is left out, so that the same catalog is
 //! always the same text and two exports can be compared line by line.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use secrecy::ExposeSecret as _;
 
 use super::{
     Account, AccountSelector, AnyOf, Catalog, ClaimPath, ClientAuth, ClientSecret, ClockSkew, Connector, ConnectorKind,
-    Grant, Link, MetadataSource, OidcConnector, Pattern, Prompt, Role, RoleSelector, Rule, SamlConnector, Support,
-    TagSelector, TagSource, Tags,
+    Grant, JwsAlgorithm, KeySource, Link, MetadataSource, OidcConnector, Pattern, Prompt, Role, RoleSelector, Rule,
+    SamlConnector, Support, TagSelector, TagSource, Tags, WorkloadConnector,
 };
 use crate::aws::{Partition, SessionDuration};
 
@@ -100,6 +101,11 @@ fn write_connector(out: &mut Writer, connector: &Connector) {
             write_connector_keys(out, connector);
             write_oidc(out, oidc);
         }
+        ConnectorKind::Workload(workload) => {
+            out.key("kind", "workload");
+            write_connector_keys(out, connector);
+            write_workload(out, workload);
+        }
     }
 }
 
@@ -137,10 +143,7 @@ fn write_oidc(out: &mut Writer, oidc: &OidcConnector) {
         out.key("scopes", texts(oidc.scopes.iter()));
     }
     if oidc.signing_algorithms != usual.signing_algorithms {
-        out.key(
-            "signing_algorithms",
-            oidc.signing_algorithms.iter().map(|one| Value::from(one.as_str())).collect::<Array>(),
-        );
+        out.key("signing_algorithms", algorithms(&oidc.signing_algorithms));
     }
     if oidc.userinfo != usual.userinfo {
         out.key("userinfo", oidc.userinfo.as_str());
@@ -196,6 +199,48 @@ fn write_oidc(out: &mut Writer, oidc: &OidcConnector) {
         out.key("groups", table);
     }
     out.table("extra", claims.extra.iter().map(|(ours, theirs)| (ours.to_string(), claim(theirs))).collect());
+}
+
+fn write_workload(out: &mut Writer, workload: &WorkloadConnector) {
+    let usual = WorkloadConnector::new(workload.issuer.clone());
+    out.key("issuer", workload.issuer.as_str());
+    out.text("audience", workload.audience.as_deref());
+    match &workload.keys {
+        KeySource::Discovery => {}
+        KeySource::Url(url) => out.key("jwks_uri", url.as_url().as_str()),
+        KeySource::Inline(jwks) => out.key("jwks", jwks.as_str()),
+    }
+    if workload.signing_algorithms != usual.signing_algorithms {
+        out.key("signing_algorithms", algorithms(&workload.signing_algorithms));
+    }
+    out.switch("private_addresses", workload.private_addresses);
+    if workload.clock_skew != usual.clock_skew {
+        out.key("clock_skew", length_of_time(Duration::from_secs(workload.clock_skew.as_secs().into())));
+    }
+    if workload.max_token_age != usual.max_token_age {
+        out.key("max_token_age", length_of_time(workload.max_token_age));
+    }
+    out.switch("once", workload.once);
+    out.switch("other_audiences", workload.other_audiences);
+    out.table(
+        "require",
+        workload.require.iter().map(|(attribute, any)| (attribute.to_string(), patterns(any))).collect(),
+    );
+    if !workload.attributes.is_empty() {
+        out.header("[connector.attributes]");
+        for (ours, theirs) in &workload.attributes {
+            out.key(&quoted(&ours.to_string()), claim(theirs));
+        }
+    }
+}
+
+/// A key as TOML takes it: one with a dot would else be two.
+fn quoted(key: &str) -> String {
+    if key.contains('.') { format!("\"{key}\"") } else { key.to_owned() }
+}
+
+fn algorithms(algorithms: &BTreeSet<JwsAlgorithm>) -> Array {
+    algorithms.iter().map(|one| Value::from(one.as_str())).collect()
 }
 
 fn claim(path: &ClaimPath) -> Value {
@@ -385,9 +430,7 @@ fn grant(grant: &Grant) -> Value {
 }
 
 fn tag_selector(selector: &TagSelector) -> Option<Value> {
-    let entry = |(key, values): (&String, &std::collections::BTreeSet<String>)| {
-        (key.clone(), one_or_list(values.iter().cloned()))
-    };
+    let entry = |(key, values): (&String, &BTreeSet<String>)| (key.clone(), one_or_list(values.iter().cloned()));
     (!selector.is_empty()).then(|| Value::Table(selector.iter().map(entry).collect()))
 }
 

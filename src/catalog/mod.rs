@@ -19,6 +19,7 @@ mod rule;
 #[cfg(test)]
 mod tests;
 pub mod toml;
+mod workload;
 
 use std::collections::BTreeMap;
 
@@ -37,6 +38,7 @@ pub use rule::{
     AccountSelector, AnyOf, Attribute, AttributeName, Grant, NoPattern, RoleSelector, Rule, RuleId, TagSelector,
     Template,
 };
+pub use workload::{KeySource, WorkloadConnector};
 
 use crate::aws::{AccountId, RoleName};
 use crate::identity::{ConnectorId, LinkedAs, VerifiedIdentity};

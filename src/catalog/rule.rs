@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Pattern;
+use super::{Pattern, WorkloadConnector};
 use crate::aws::{AccountId, InvalidName, RoleName, SessionDuration};
-use crate::identity::VerifiedIdentity;
+use crate::identity::{ConnectorId, VerifiedIdentity};
 
 /// A rule: whoever meets every condition may use every role the grants select.
 ///
@@ -30,6 +30,24 @@ impl Rule {
     #[must_use]
     pub fn capturing_condition(&self, names: &BTreeSet<&str>) -> Option<(&Attribute, &AnyOf)> {
         self.when.iter().find(|(_, patterns)| patterns.always_captures(names))
+    }
+}
+
+impl Rule {
+    /// Whether a workload through this connector could meet every condition.
+    pub(super) fn reaches(&self, connector: &ConnectorId, workload: &WorkloadConnector) -> bool {
+        !self.when.is_empty()
+            && self.when.iter().all(|(attribute, any)| match attribute {
+                Attribute::Connector => any.patterns().iter().any(|pattern| pattern.is_match(connector.as_str())),
+                other => workload.delivers(other),
+            })
+    }
+
+    /// Whether it names this connector letter by letter.
+    #[must_use]
+    pub fn names(&self, connector: &ConnectorId) -> bool {
+        let named = |pattern: &Pattern| matches!(pattern, Pattern::Exact(id) if id == connector.as_str());
+        self.when.get(&Attribute::Connector).is_some_and(|any| any.patterns().iter().any(named))
     }
 }
 

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use crate::access::{Policy, explain};
-use crate::catalog::{Attribute, Catalog, Connector, RoleId};
+use crate::catalog::{Attribute, Catalog, ConnectorKind, RoleId};
 use crate::identity::{Attributes, Authentication, ConnectorId, Groups, NameIdQualifiers, SubjectId, VerifiedIdentity};
 use crate::store::{Store, StoreError};
 
@@ -137,13 +137,14 @@ fn run_explain(args: &ExplainArgs, catalog: Catalog, now: Timestamp) -> io::Resu
 
 /// The attributes that were given and that the connector would never deliver.
 fn unmapped<'a>(args: &'a ExplainArgs, catalog: &Catalog) -> Vec<&'a str> {
-    let Some(saml) = catalog.connector(&args.connector).and_then(Connector::saml) else { return Vec::new() };
-    let is_unmapped = |attribute: &Attribute| match attribute {
-        Attribute::Connector | Attribute::Subject => false,
-        Attribute::Email => saml.attributes.email.is_none(),
-        Attribute::Name => saml.attributes.name.is_none(),
-        Attribute::Groups => saml.attributes.groups.is_none(),
-        Attribute::Mapped(name) => !saml.attributes.extra.contains_key(name),
+    let Some(connector) = catalog.connector(&args.connector) else { return Vec::new() };
+    let is_unmapped = |attribute: &Attribute| match (attribute, &connector.kind) {
+        (Attribute::Connector | Attribute::Subject, _) | (_, ConnectorKind::Oidc(_)) => false,
+        (Attribute::Email, ConnectorKind::Saml(saml)) => saml.attributes.email.is_none(),
+        (Attribute::Name, ConnectorKind::Saml(saml)) => saml.attributes.name.is_none(),
+        (Attribute::Groups, ConnectorKind::Saml(saml)) => saml.attributes.groups.is_none(),
+        (Attribute::Mapped(name), ConnectorKind::Saml(saml)) => !saml.attributes.extra.contains_key(name),
+        (attribute, ConnectorKind::Workload(workload)) => !workload.delivers(attribute),
     };
     let mut names: Vec<&str> = args
         .attributes

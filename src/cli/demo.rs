@@ -172,7 +172,8 @@ fn say(broker: &Url, sandbox: &Url, world: &World, args: &DemoArgs) {
            In a terminal, with keys from Rolegate:\n    \
              export AWS_ENDPOINT_URL_STS={sandbox}\n    \
              export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1\n    \
-             aws sts get-caller-identity\n\n  \
+             aws sts get-caller-identity\n  \
+           As a CI job, with no secret: docs/workloads.md, \"Try it\"\n\n  \
            Data is kept in {}; Ctrl-C stops.\n\n",
         args.data.display()
     );

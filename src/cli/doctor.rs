@@ -88,6 +88,16 @@ pub async fn run(
         )?;
         return Ok(ExitCode::from(UNKNOWN));
     }
+    if let Some(other) =
+        args.sign_in.as_ref().and_then(|id| catalog.connector(id)).filter(|found| !found.is_for_people())
+    {
+        writeln!(
+            io::stderr().lock(),
+            "rolegate: connector `{}` is for workloads, and nobody signs in through it; exchange a token of a job instead",
+            other.id
+        )?;
+        return Ok(ExitCode::from(UNKNOWN));
+    }
     let http = Outbound::new(crate::sys::http::client(connect_timeout)?, connect_timeout)?;
     let doctor = Doctor::new(ground.clone(), http, public_url.clone());
     let mut examinations = Vec::new();
@@ -195,7 +205,8 @@ fn write(out: &mut impl Write, examination: &Examination) -> io::Result<()> {
     if !examined {
         return writeln!(out, "  disabled, and not looked at; name it to look at it all the same\n");
     }
-    writeln!(out, "  To be entered at the provider:")?;
+    let where_to = if *protocol == "workload" { "For the jobs" } else { "To be entered at the provider" };
+    writeln!(out, "  {where_to}:")?;
     let width = paste.iter().map(|paste| paste.label.chars().count()).max().unwrap_or_default();
     for paste in paste {
         writeln!(out, "    {:width$}  {}", paste.label, paste.value)?;

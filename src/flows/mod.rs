@@ -19,6 +19,7 @@ pub mod current;
 pub mod device;
 pub mod doctor;
 pub mod endings;
+pub mod exchange;
 pub mod favourite;
 pub mod finish_sign_in;
 pub mod grant_tokens;

@@ -152,7 +152,7 @@ impl ReceiveReply {
         };
         *test = attempt.as_ref().and_then(|attempt| attempt.test);
         let loaded = self.catalog.get().await?;
-        let found = loaded.catalog.connector(connector).filter(|found| found.enabled);
+        let found = loaded.catalog.connector(connector).filter(|found| found.enabled && found.is_for_people());
         let found = found.ok_or_else(|| ReplyError::NoConnector(connector.clone()))?;
         let idp_initiated = found.saml().is_some_and(|saml| saml.idp_initiated);
         match &attempt {

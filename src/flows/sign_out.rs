@@ -104,6 +104,8 @@ impl SignOut {
         let asked = match self.connectors.ready(connector, loaded.revision).await? {
             Provider::Saml(provider) => self.ask_saml(&provider, identity, &handle)?,
             Provider::Oidc(provider) => self.ask_oidc(&provider, identity, sealed_id_token, &handle),
+            // Nobody has a session through one.
+            Provider::Workload(_) => None,
         };
         let Some((outgoing, request_id)) = asked else { return Ok(None) };
         let now = self.ground.clock.now();

@@ -145,7 +145,7 @@ impl StartSignIn {
         test: Option<TokenHash>,
     ) -> Result<Started, StartError> {
         let loaded = self.catalog.get().await?;
-        let found = loaded.catalog.connector(connector).filter(|found| found.enabled);
+        let found = loaded.catalog.connector(connector).filter(|found| found.enabled && found.is_for_people());
         let found = found.ok_or_else(|| StartError::NoConnector(connector.clone()))?;
         let provider = self.connectors.ready(found, loaded.revision).await?;
         let now = self.ground.clock.now();
@@ -166,6 +166,7 @@ impl StartSignIn {
                 // There is no request id: the answer names the attempt by `state`, the ID token by its nonce.
                 (sent.redirect, String::new(), sent.attempt.force_authn, sent.attempt.demand)
             }
+            Provider::Workload(_) => return Err(StartError::NoConnector(connector.clone())),
         };
         let attempt = Attempt {
             connector: connector.clone(),

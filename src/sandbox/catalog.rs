@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use url::Url;
 
-use super::{DEMO_CONNECTOR, DEMO_OIDC_CONNECTOR, DEMO_OIDC_SECRET, World, idp};
+use super::{DEMO_CONNECTOR, DEMO_OIDC_CONNECTOR, DEMO_OIDC_SECRET, DEMO_WORKLOAD_CONNECTOR, World, idp};
 use crate::aws::Partition;
 
 /// Who may do what. Every way to write a condition or a selection is used once.
@@ -68,6 +68,13 @@ when = { department = "Research and Development" }
 grant = [{ account = "177419203846", role_tags = { kind = "report" } }]
 
 [[rule]]
+id = "website-deploys-itself"
+description = "Jobs on the main branch of one repository, with no secret in the CI system"
+when = { connector = "ci", repository = "larkspur/website", ref = "refs/heads/main" }
+grant = [{ account = "195530284716", role = "teams/web/Deploy" }]
+max_session = "1h"
+
+[[rule]]
 id = "vendor-maintenance"
 description = "One role in one account, for one hour"
 when = { groups = "vendor-freight-maintenance", email = { glob = "*@gantrytech.example" } }
@@ -78,7 +85,7 @@ max_session = "1h"
 /// The catalog as TOML, for a broker whose sandbox is reached at `sandbox`.
 ///
 /// Its connectors are [`DEMO_CONNECTOR`] and [`DEMO_OIDC_CONNECTOR`], which reach the same people; a link makes one person
-/// of each two.
+/// of each two. Through [`DEMO_WORKLOAD_CONNECTOR`] come CI jobs.
 #[must_use]
 pub fn demo_catalog(sandbox: &Url) -> String {
     let world = World::larkspur();
@@ -112,6 +119,19 @@ force_authn = true
 groups = "groups"
 extra = {{ department = "department", cost_center = "costCenter", title = "title" }}
 
+# Jobs of a CI system, by the tokens it gives them; nobody signs in through it.
+[[connector]]
+id = "{DEMO_WORKLOAD_CONNECTOR}"
+kind = "workload"
+name = {ci_name}
+issuer = {ci_issuer}
+require = {{ owner = "larkspur" }}
+[connector.attributes]
+owner = "repository_owner"
+repository = "repository"
+ref = "ref"
+environment = "environment"
+
 # Whoever comes through either is the same person: their favourites and their sessions are theirs.
 [[link]]
 id = "people"
@@ -123,6 +143,8 @@ attribute = "email"
         oidc_name = text(&format!("{} (OpenID Connect)", world.company())),
         issuer = text(&idp::oidc::issuer(sandbox)),
         secret = text(DEMO_OIDC_SECRET),
+        ci_name = text(&format!("{} (CI)", world.company())),
+        ci_issuer = text(&idp::workload::issuer(sandbox, "github")),
     );
     for account in world.accounts() {
         let _ = write!(

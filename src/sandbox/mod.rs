@@ -8,7 +8,7 @@
 //! | `POST /`, `GET /?Action=…` | [`sts`]: AssumeRoleWithSAML, GetCallerIdentity |
 //! | `/federation`, `/oauth` | [`federation`]: credentials become a console session |
 //! | `/console/…` | [`console`]: who you are, until when |
-//! | `/idp/…` | [`idp`]: people to sign in as, by SAML and by OpenID Connect |
+//! | `/idp/…` | [`idp`]: people to sign in as, by SAML and by OpenID Connect; tokens for CI jobs |
 //! | `GET /` in a browser | what is here |
 //!
 //! Applications that may ask the identity provider are configured: service providers by their metadata, clients of OpenID
@@ -67,6 +67,9 @@ pub const DEMO_CONNECTOR: &str = "dev";
 
 /// The connector through which it does by OpenID Connect; its `client_id` is the same.
 pub const DEMO_OIDC_CONNECTOR: &str = "dev-oidc";
+
+/// The connector through which it takes tokens of CI jobs, which look like those of GitHub Actions.
+pub const DEMO_WORKLOAD_CONNECTOR: &str = "ci";
 
 /// What [`DEMO_OIDC_CONNECTOR`] shows at the token endpoint. It protects nothing, and holds every kind of character that
 /// a client has to encode.
@@ -228,8 +231,11 @@ impl Sandbox {
                     client,
                     config.oidc_clients,
                     config.any_loopback_service_provider,
-                    idp::oidc::keys::KeyRing::new(config.data),
+                    idp::oidc::keys::KeyRing::new(config.data.clone(), idp::oidc::keys::ID_TOKENS),
                 ),
+                workload: idp::workload::Issuers {
+                    keys: idp::oidc::keys::KeyRing::new(config.data, idp::oidc::keys::WORKLOADS),
+                },
             },
             partners,
             federation: federation::Federation::new(),
@@ -279,6 +285,10 @@ impl Sandbox {
                 .route("/idp/oidc/logout", web::get().to(idp::oidc::logout::by_get))
                 .route("/idp/oidc/logout", web::post().to(idp::oidc::logout::by_post))
                 .route("/idp/oidc/logout/answer", web::post().to(idp::oidc::logout::answer))
+                .route("/idp/workload/{like}/.well-known/openid-configuration", web::get().to(idp::workload::discovery))
+                .route("/idp/workload/jwks.json", web::get().to(idp::workload::jwks))
+                .route("/idp/workload/token", web::get().to(idp::workload::token))
+                .route("/idp/workload/token", web::post().to(idp::workload::token))
                 .route("/static/sandbox.css", web::get().to(landing::style))
                 .route("/static/sandbox.js", web::get().to(landing::script))
                 .route("/favicon.ico", web::get().to(landing::icon))

@@ -317,6 +317,8 @@ struct Landing<'a> {
     sts: &'a str,
     idp_metadata: String,
     idp_discovery: String,
+    /// A line for a shell.
+    workload_token: String,
     accounts: usize,
     roles: usize,
     people: Vec<PersonCard<'a>>,
@@ -346,6 +348,10 @@ pub fn landing(state: &State) -> HttpResponse {
         sts: base,
         idp_metadata: super::idp::saml::entity_id(&state.base),
         idp_discovery: super::idp::oidc::discovery_url(&state.base),
+        workload_token: format!(
+            "curl '{base}/idp/workload/token?like=github&repository=larkspur/website&audience={}'",
+            state.partners.iter().next().map_or("http://127.0.0.1:8080", |partner| partner.0.as_str())
+        ),
         accounts: state.world.accounts().len(),
         roles: state.world.roles().len(),
         people: PersonCard::all(&state.world, None),

@@ -5,6 +5,7 @@
 
 pub mod oidc;
 pub mod saml;
+pub mod workload;
 
 use std::fmt;
 

@@ -3,14 +3,25 @@
 //! Spec: AWS SDKs and Tools Reference Guide, "Container credential provider". The SDKs wait two seconds, try three times,
 //! follow no redirect, and print the body of anything but a 200.
 
+use std::sync::Arc;
+
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
+use super::limits::Limits;
+use super::oauth::exchange;
 use super::problem::{Kind, Problem};
 use super::programs::{self, utc};
+use super::{caller, context};
+use crate::aws::{AccountId, RoleName};
+use crate::catalog::RoleId;
+use crate::flows::exchange::{Exchange, Order, Target};
 use crate::flows::issue::Issue;
+use crate::flows::tokens::LiveToken;
+use crate::issuance::Issued;
+use crate::sys::Bearer;
 
 /// The members' names are the protocol's: `Token`, and not `SessionToken` as everywhere else.
 #[derive(Serialize)]
@@ -32,11 +43,19 @@ pub async fn credentials(
     request: HttpRequest,
     path: web::Path<(String, String)>,
     issue: web::Data<Issue>,
+    workloads: web::Data<Exchange>,
 ) -> Result<HttpResponse, Problem> {
-    let token = programs::token(&request, token_in(request.headers())).await?;
+    let sent = token_in(request.headers());
+    let asked = match sent {
+        Ok(text) if is_workloads(text) => Asking::Workload(text.to_owned()),
+        sent => Asking::Program(Box::new(programs::token(&request, sent).await?)),
+    };
     let not_found = |_| Problem::new(Kind::NotFound).detail("There can be no such account or role. Check the address.");
     let role = (path.0.parse().map_err(not_found)?, path.1.parse().map_err(not_found)?);
-    let issued = programs::credentials(&request, &issue, token, role, "container").await?;
+    let issued = match asked {
+        Asking::Program(token) => programs::credentials(&request, &issue, *token, role, "container").await?,
+        Asking::Workload(token) => workload(&request, token, role, &workloads).await?,
+    };
     let credentials = issued.credentials();
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(Credentials {
         access_key_id: &credentials.access_key_id,
@@ -46,6 +65,34 @@ pub async fn credentials(
         account_id: issued.role().account().as_str(),
         role_arn: issued.role().to_string(),
     }))
+}
+
+/// Who asks.
+enum Asking {
+    Program(Box<LiveToken>),
+    Workload(String),
+}
+
+/// Whether a text is the token of a workload: a JWT in its three parts, which none of our own tokens is.
+fn is_workloads(text: &str) -> bool {
+    Bearer::parse(text).is_none() && text.split('.').count() == 3
+}
+
+/// Credentials for what a cluster vouches for: `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE` names the token that it projects
+/// into the pod, and the SDK reads it anew each time.
+async fn workload(
+    request: &HttpRequest,
+    token: String,
+    (account, name): (AccountId, RoleName),
+    flow: &Exchange,
+) -> Result<Arc<Issued>, Problem> {
+    programs::refuse_browsers(request)?;
+    let limits = request.app_data::<web::Data<Limits>>().expect("the application sets its limits");
+    limits.told(context::client_address(request))?;
+    let proven = exchange::prove(request, SecretString::from(token), flow, limits).await??;
+    let target = Target { role: RoleId { account, name }, partition: None };
+    let order = Order { target, duration: None, fresh: false, delivery: "container" };
+    Ok(flow.credentials(proven, order, &caller(request)).await?)
 }
 
 /// What stands in `Authorization`. The SDKs send `AWS_CONTAINER_AUTHORIZATION_TOKEN` as it is, so it may be a token of

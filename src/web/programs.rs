@@ -32,6 +32,9 @@ pub(super) async fn token(request: &HttpRequest, sent: Result<&str, Problem>) ->
 /// ask in the name of its own site; what browsers add to requests, and scripts cannot take away, gives it away.
 ///
 /// `Sec-Fetch-Mode` is no such mark: Node's own `fetch` sends it.
+///
+/// # Errors
+/// [`Kind::CrossSite`].
 pub(super) fn refuse_browsers(request: &HttpRequest) -> Result<(), Problem> {
     let marks = [ORIGIN, HeaderName::from_static("sec-fetch-site"), HeaderName::from_static("sec-fetch-dest")];
     match marks.iter().find(|mark| request.headers().contains_key(*mark)) {

@@ -45,7 +45,8 @@ pub async fn choose(
         return Ok(lead_to(&cookies, &request, &StartAddress::new(connector, &return_to), &connector.name));
     }
     let last = cookies.last_connector(&request);
-    let mut ways: Vec<&Connector> = loaded.catalog.connectors().filter(|connector| connector.enabled).collect();
+    let mut ways: Vec<&Connector> =
+        loaded.catalog.connectors().filter(|connector| connector.enabled && connector.is_for_people()).collect();
     let is_last = |connector: &Connector| last.as_deref() == Some(connector.id.as_str());
     ways.sort_by_key(|connector| (!is_last(connector), !connector.default, connector.name.as_str()));
     let by_email = ways.iter().any(|connector| !connector.email_domains.is_empty());

@@ -50,3 +50,4 @@ mod tokens;
 mod tools;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod wire;
+mod workload;

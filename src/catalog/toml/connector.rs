@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::reader::{Item, Keys};
+use super::workload::read_workload;
 use super::{ReadFile, sentence};
 use crate::catalog::connector::{
     AttributeMap, AuthnComparison, ClockSkew, ClockSkewTooLong, Connector, ConnectorKind, GroupSource, MetadataSource,
@@ -32,13 +33,14 @@ pub(super) fn read_connector(item: &Item<'_, '_>, read: ReadFile<'_>) -> Option<
         .map(|item| item.one_or_list().iter().filter_map(Item::parsed).collect())
         .unwrap_or_default();
     let default = keys.boolean("default", false);
-    let kind = keys.required("kind", "kind = \"saml\" or kind = \"oidc\"")?;
+    let kind = keys.required("kind", "kind = \"saml\", \"oidc\" or \"workload\"")?;
     let kind = match kind.text()?.as_str() {
         "saml" => ConnectorKind::Saml(Box::new(read_saml(&keys, read))),
         "oidc" => ConnectorKind::Oidc(Box::new(read_oidc(&keys, read)?)),
+        "workload" => ConnectorKind::Workload(Box::new(read_workload(&keys, read)?)),
         other => {
             // Its other keys belong to a kind that nobody knows, and each would be reported as unknown.
-            kind.fail(format!("`{other}` is not a kind of connector; write kind = \"saml\" or kind = \"oidc\""));
+            kind.fail(format!("`{other}` is not a kind of connector; write kind = \"saml\", \"oidc\" or \"workload\""));
             return None;
         }
     };
@@ -95,7 +97,7 @@ fn read_saml(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> SamlConnector {
     saml
 }
 
-fn read_clock_skew(keys: &Keys<'_, '_>) -> ClockSkew {
+pub(super) fn read_clock_skew(keys: &Keys<'_, '_>) -> ClockSkew {
     let Some((item, seconds)) = keys.get("clock_skew").and_then(|item| Some((item.clone(), item.seconds()?))) else {
         return ClockSkew::default();
     };
@@ -230,14 +232,7 @@ fn read_oidc(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> Option<OidcConnector> {
     if let Some(item) = keys.get("scopes") {
         oidc.scopes = item.one_or_list().iter().filter_map(read_scope).collect();
     }
-    if let Some(item) = keys.get("signing_algorithms") {
-        let written = item.one_or_list();
-        let algorithms: BTreeSet<_> = written.iter().filter_map(read_algorithm).collect();
-        // Where none could be read, that was said of each: the list is not empty.
-        if written.is_empty() || !algorithms.is_empty() {
-            oidc.signing_algorithms = algorithms;
-        }
-    }
+    read_algorithms(keys, &mut oidc.signing_algorithms);
     oidc.userinfo = keys.get("userinfo").and_then(|item| item.parsed()).unwrap_or_default();
     oidc.prefer = keys.get("prefer").and_then(|item| item.parsed()).unwrap_or_default();
     if let Some(item) = keys.get("acr_values") {
@@ -263,6 +258,16 @@ fn read_oidc(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> Option<OidcConnector> {
     Some(oidc)
 }
 
+pub(super) fn read_algorithms(keys: &Keys<'_, '_>, into: &mut BTreeSet<JwsAlgorithm>) {
+    let Some(item) = keys.get("signing_algorithms") else { return };
+    let written = item.one_or_list();
+    let algorithms: BTreeSet<_> = written.iter().filter_map(read_algorithm).collect();
+    // Where none could be read, that was said of each: the list is not empty.
+    if written.is_empty() || !algorithms.is_empty() {
+        *into = algorithms;
+    }
+}
+
 /// A word without spaces: a list of them travels as one text.
 fn read_scope(item: &Item<'_, '_>) -> Option<String> {
     let text = item.filled_text()?;
@@ -278,12 +283,12 @@ fn read_scope(item: &Item<'_, '_>) -> Option<String> {
 fn read_algorithm(item: &Item<'_, '_>) -> Option<JwsAlgorithm> {
     let text = item.text()?;
     if text.eq_ignore_ascii_case("none") {
-        item.fail("an ID token that nobody signed is never accepted; write for example RS256");
+        item.fail("a token that nobody signed is never accepted; write for example RS256");
         return None;
     }
     if text.starts_with("HS") {
         item.fail(format!(
-            "{text} signs with the client secret, so whoever can check it can forge it; have the provider sign with RS256"
+            "{text} signs with a shared secret, so whoever can check it can forge it; have the provider sign with RS256"
         ));
         return None;
     }
@@ -359,7 +364,7 @@ fn read_claims(keys: &Keys<'_, '_>) -> ClaimMap {
 
 const CLAIM: &str = "the claim's name, or { path = [\"outer\", \"inner\"] }";
 
-fn read_claim(item: &Item<'_, '_>) -> Option<ClaimPath> {
+pub(super) fn read_claim(item: &Item<'_, '_>) -> Option<ClaimPath> {
     if item.value().is_str() {
         return item.filled_text().map(|name| ClaimPath::literal(&name));
     }

@@ -7,6 +7,7 @@ mod connector;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -49,6 +49,7 @@ fn okta(path: &Path) -> io::Result<Vec<u8>> {
         "bom.xml" => Ok(format!("\u{feff}{}", *METADATA).into_bytes()),
         "latin1.xml" => Ok(vec![b'<', 0xe9]),
         "page.xml" => Ok(b"<html/>".to_vec()),
+        "cluster.jwks.json" => Ok(br#"{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}"#.to_vec()),
         _ => Err(io::ErrorKind::NotFound.into()),
     }
 }
@@ -341,13 +342,20 @@ fn the_examples_of_the_reference_are_a_catalog() {
     let blocks = reference.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let text: String = blocks.chain(["[[role]]\naccount = \"111122223333\"\nname = \"ReadOnly\"\n"]).collect();
     let catalog = read(&text).unwrap_or_else(|mistakes| panic!("{mistakes}")).catalog;
-    assert_eq!((catalog.connectors().len(), catalog.roles().len(), catalog.rules().len()), (2, 2, 3));
+    assert_eq!((catalog.connectors().len(), catalog.roles().len(), catalog.rules().len()), (3, 2, 3));
     for key in CONNECTOR_KEYS {
         assert!(reference.contains(&format!("| `{key}` |")), "{key} is not in the reference");
     }
 }
 
 const CONNECTOR_KEYS: &[&str] = &[
+    "jwks_file",
+    "jwks_uri",
+    "audience",
+    "other_audiences",
+    "max_token_age",
+    "once",
+    "require",
     "id",
     "kind",
     "name",

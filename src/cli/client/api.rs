@@ -299,15 +299,15 @@ impl Api {
     pub async fn metadata(&self) -> Result<Metadata, ApiError> {
         let url = self.at("/.well-known/oauth-authorization-server");
         let answer = self.exchange(self.client.get(url).header(ACCEPT, "application/json")).await?;
-        let metadata: Metadata = self.read(answer)?;
+        let metadata: Metadata = self.read(&answer)?;
         if metadata.issuer.trim_end_matches('/') != self.server.to_string() {
-            return Err(self.unexpected(format!("it calls itself {}", metadata.issuer)));
+            return Err(self.unexpected(&format!("it calls itself {}", metadata.issuer)));
         }
         let optional = [&metadata.device_authorization_endpoint, &metadata.revocation_endpoint];
         let all = [&metadata.authorization_endpoint, &metadata.token_endpoint];
         let elsewhere = all.into_iter().chain(optional.into_iter().flatten()).find(|url| !self.server.has(url));
         if let Some(url) = elsewhere {
-            return Err(self.unexpected(format!("it names {url}, which is elsewhere")));
+            return Err(self.unexpected(&format!("it names {url}, which is elsewhere")));
         }
         Ok(metadata)
     }
@@ -318,7 +318,7 @@ impl Api {
     /// [`ApiError`]; a refusal of the endpoint is [`ApiError::OAuth`].
     pub async fn oauth<T: DeserializeOwned>(&self, endpoint: &Url, fields: &[(&str, &str)]) -> Result<T, ApiError> {
         let answer = self.post_form(endpoint, fields).await?;
-        self.read(answer)
+        self.read(&answer)
     }
 
     /// Revokes a token. A server answers the same whether there was one.
@@ -345,7 +345,7 @@ impl Api {
     /// [`ApiError`].
     pub async fn json<T: DeserializeOwned>(&self, call: &Call, token: &Bearer) -> Result<T, ApiError> {
         let answer = self.call(call, token).await?;
-        self.read(answer)
+        self.read(&answer)
     }
 
     /// All roles of the person, page after page.
@@ -359,7 +359,7 @@ impl Api {
             let page: RolePage = self.json(&call, token).await?;
             for entry in page.roles {
                 let role = Role::deserialize(&entry);
-                let role = role.map_err(|_| self.unexpected("its list of roles has another form".to_owned()))?;
+                let role = role.map_err(|_| self.unexpected("its list of roles has another form"))?;
                 roles.push(Role { all: entry, ..role });
             }
             match page.next_cursor {
@@ -422,12 +422,12 @@ impl Api {
         Ok(answer)
     }
 
-    fn read<T: DeserializeOwned>(&self, answer: Answer) -> Result<T, ApiError> {
+    fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, ApiError> {
         if answer.status != 200 {
-            return Err(self.refusal(&answer));
+            return Err(self.refusal(answer));
         }
         // What it could not read is not quoted: it may be a token.
-        serde_json::from_slice(&answer.body).map_err(|_| self.unexpected("its answer has another form".to_owned()))
+        serde_json::from_slice(&answer.body).map_err(|_| self.unexpected("its answer has another form"))
     }
 
     fn refusal(&self, answer: &Answer) -> ApiError {
@@ -463,18 +463,18 @@ impl Api {
                 link: None,
                 retry_after: answer.retry_after.clone(),
             })),
-            _ => self.unexpected(format!("status {}", answer.status)),
+            _ => self.unexpected(&format!("status {}", answer.status)),
         }
     }
 
     /// Tokens that no Rolegate gives.
     #[must_use]
     pub fn strange_tokens(&self) -> ApiError {
-        self.unexpected("its tokens have another form".to_owned())
+        self.unexpected("its tokens have another form")
     }
 
-    fn unexpected(&self, about: String) -> ApiError {
-        ApiError::Unexpected { server: self.server.clone(), about: super::words::printable(&about) }
+    fn unexpected(&self, about: &str) -> ApiError {
+        ApiError::Unexpected { server: self.server.clone(), about: super::words::printable(about) }
     }
 }
 

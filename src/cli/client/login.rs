@@ -143,18 +143,11 @@ async fn by_loopback(
         Ok(code) => attempt.exchange(&code, api, metadata).await,
         Err(error) => Err(error),
     };
-    match &granted {
-        Ok(_) => {
-            visit
-                .answer(
-                    "200 OK",
-                    HTML,
-                    &page("You are signed in", "Go back to your terminal; this page can be closed."),
-                )
-                .await
-        }
-        Err(error) => visit.answer("400 Bad Request", HTML, &page("You are not signed in", &format!("{error}."))).await,
-    }
+    let (status, last) = match &granted {
+        Ok(_) => ("200 OK", page("You are signed in", "Go back to your terminal; this page can be closed.")),
+        Err(error) => ("400 Bad Request", page("You are not signed in", &format!("{error}."))),
+    };
+    visit.answer(status, HTML, &last).await;
     granted
 }
 

@@ -16,7 +16,7 @@ use crate::sys::http::names_this_machine;
 
 /// The address of a Rolegate: scheme, host and port, nothing behind them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server(Url);
+pub struct Server(Box<Url>);
 
 /// The text is no address a token may be sent to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,13 +49,13 @@ impl FromStr for Server {
         if url.scheme() == "http" && !names_this_machine(&url) {
             return Err(InvalidServer::Clear(url.as_str().trim_end_matches('/').to_owned()));
         }
-        Ok(Self(url))
+        Ok(Self(Box::new(url)))
     }
 }
 
 impl Server {
     #[must_use]
-    pub const fn as_url(&self) -> &Url {
+    pub fn as_url(&self) -> &Url {
         &self.0
     }
 

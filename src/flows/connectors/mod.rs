@@ -1,11 +1,12 @@
 //! Connectors made ready for use: the catalog's words, the identity provider's documents and our own keys together.
 //!
 //! Documents that stand in the catalog are parsed once per revision. Those from a URL are fetched in the background,
-//! the last good copy is in the database, and a copy that cannot be used never replaces one that can. [`saml`] and
-//! [`oidc`] know what a document is; this file knows when to fetch one.
+//! the last good copy is in the database, and a copy that cannot be used never replaces one that can. [`saml`],
+//! [`oidc`] and [`workload`] know what a document is; this file knows when to fetch one.
 
 pub mod oidc;
 pub mod saml;
+pub mod workload;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,10 +17,11 @@ use url::Url;
 
 use self::oidc::OidcProvider;
 use self::saml::SamlProvider;
+use self::workload::WorkloadProvider;
 use super::Ground;
 use super::current::Loaded;
 use crate::audit::{Event, Kind};
-use crate::catalog::{Connector, ConnectorKind, MetadataSource, SecretError};
+use crate::catalog::{Connector, ConnectorKind, Issuer, KeySource, MetadataSource, SecretError, WorkloadConnector};
 use crate::identity::ConnectorId;
 use crate::saml::certificate::SigningCertificate;
 use crate::saml::key::SigningKey;
@@ -104,6 +106,7 @@ const REFRESHED_AT_ONCE: usize = 8;
 pub enum Provider {
     Saml(Arc<SamlProvider>),
     Oidc(Arc<OidcProvider>),
+    Workload(Arc<WorkloadProvider>),
 }
 
 impl Provider {
@@ -117,7 +120,8 @@ impl Provider {
                 prints(one) == prints(other)
             }
             (Self::Oidc(one), Self::Oidc(other)) => one.settings.keys == other.settings.keys,
-            (Self::Saml(_), Self::Oidc(_)) | (Self::Oidc(_), Self::Saml(_)) => false,
+            (Self::Workload(one), Self::Workload(other)) => one.settings.keys == other.settings.keys,
+            (Self::Saml(_) | Self::Oidc(_) | Self::Workload(_), _) => false,
         }
     }
 }
@@ -127,6 +131,7 @@ impl Provider {
 enum Document {
     Saml(Box<IdpMetadata>),
     Oidc(Box<ProviderMetadata>, Keys),
+    Workload(Issuer, Keys),
 }
 
 impl Document {
@@ -135,6 +140,7 @@ impl Document {
         match self {
             Self::Saml(idp) => &idp.entity_id,
             Self::Oidc(provider, _) => provider.issuer.as_str(),
+            Self::Workload(issuer, _) => issuer.as_str(),
         }
     }
 
@@ -142,21 +148,21 @@ impl Document {
     fn keys(&self) -> Vec<String> {
         match self {
             Self::Saml(idp) => idp.certificates.iter().map(SigningCertificate::fingerprint).collect(),
-            Self::Oidc(_, keys) => keys.names(),
+            Self::Oidc(_, keys) | Self::Workload(_, keys) => keys.names(),
         }
     }
 
     fn warnings(&self) -> Vec<String> {
         match self {
             Self::Saml(idp) => idp.warnings.clone(),
-            Self::Oidc(..) => Vec::new(),
+            Self::Oidc(..) | Self::Workload(..) => Vec::new(),
         }
     }
 
     fn every(&self) -> SignedDuration {
         match self {
             Self::Saml(idp) => idp.cache_duration.map_or(EVERY, |said| said.clamp(NOT_BEFORE, EVERY * 24)),
-            Self::Oidc(..) => EVERY,
+            Self::Oidc(..) | Self::Workload(..) => EVERY,
         }
     }
 }
@@ -214,6 +220,11 @@ impl Source<'_> {
                 MetadataSource::Url(url) => Source::Url(url.as_url().clone()),
             },
             ConnectorKind::Oidc(oidc) => Source::Url(crate::signin::oidc::discovery_url(&oidc.issuer)),
+            ConnectorKind::Workload(workload) => match &workload.keys {
+                KeySource::Inline(jwks) => Source::Inline(jwks),
+                KeySource::Url(url) => Source::Url(url.as_url().clone()),
+                KeySource::Discovery => Source::Url(crate::signin::oidc::discovery_url(&workload.issuer)),
+            },
         }
     }
 }
@@ -231,7 +242,7 @@ impl Connectors {
     pub async fn saml(&self, connector: &Connector, revision: i64) -> Result<Arc<SamlProvider>, ConnectorError> {
         match self.ready(connector, revision).await? {
             Provider::Saml(provider) => Ok(provider),
-            Provider::Oidc(_) => Err(other_protocol(connector, "SAML")),
+            Provider::Oidc(_) | Provider::Workload(_) => Err(other_protocol(connector, "SAML")),
         }
     }
 
@@ -242,7 +253,22 @@ impl Connectors {
     pub async fn oidc(&self, connector: &Connector, revision: i64) -> Result<Arc<OidcProvider>, ConnectorError> {
         match self.ready(connector, revision).await? {
             Provider::Oidc(provider) => Ok(provider),
-            Provider::Saml(_) => Err(other_protocol(connector, "OpenID Connect")),
+            Provider::Saml(_) | Provider::Workload(_) => Err(other_protocol(connector, "OpenID Connect")),
+        }
+    }
+
+    /// A connector for workloads ready for use.
+    ///
+    /// # Errors
+    /// [`ConnectorError`]: no usable documents, or it is for people.
+    pub async fn workload(
+        &self,
+        connector: &Connector,
+        revision: i64,
+    ) -> Result<Arc<WorkloadProvider>, ConnectorError> {
+        match self.ready(connector, revision).await? {
+            Provider::Workload(provider) => Ok(provider),
+            Provider::Saml(_) | Provider::Oidc(_) => Err(other_protocol(connector, "token exchange")),
         }
     }
 
@@ -303,6 +329,7 @@ impl Connectors {
                     .map_err(|source| ConnectorError::Metadata { connector: connector.id.clone(), source })
             }
             ConnectorKind::Oidc(oidc) => oidc::read(&connector.id, oidc, document),
+            ConnectorKind::Workload(workload) => workload::read(&connector.id, workload, document),
         }
     }
 
@@ -324,8 +351,12 @@ impl Connectors {
             (Document::Oidc(provider, keys), ConnectorKind::Oidc(oidc)) => {
                 Provider::Oidc(Arc::new(self.oidc_provider(connector, oidc, *provider, keys)?))
             }
-            (Document::Saml(_), ConnectorKind::Oidc(_)) => return Err(other_protocol(connector, "SAML")),
-            (Document::Oidc(..), ConnectorKind::Saml(_)) => return Err(other_protocol(connector, "OpenID Connect")),
+            (Document::Workload(_, keys), ConnectorKind::Workload(workload)) => {
+                Provider::Workload(Arc::new(self.workload_provider(connector, workload, keys)))
+            }
+            (Document::Saml(_), _) => return Err(other_protocol(connector, "SAML")),
+            (Document::Oidc(..), _) => return Err(other_protocol(connector, "OpenID Connect")),
+            (Document::Workload(..), _) => return Err(other_protocol(connector, "token exchange")),
         };
         let ready = Ready { revision, fetched, provider: provider.clone() };
         self.with_kept(&connector.id, |kept| kept.ready = Some(ready));
@@ -369,6 +400,7 @@ impl Connectors {
         match &connector.kind {
             ConnectorKind::Saml(_) => self.fetch_saml(connector, url).await,
             ConnectorKind::Oidc(oidc) => self.fetch_oidc(connector, oidc, url).await,
+            ConnectorKind::Workload(workload) => self.fetch_workload(connector, workload, url).await,
         }
     }
 
@@ -475,6 +507,12 @@ impl Connectors {
                 None
             }
         }
+    }
+
+    /// What a workload's token has to be for.
+    #[must_use]
+    pub fn audience<'a>(&'a self, workload: &'a WorkloadConnector) -> &'a str {
+        workload.audience.as_deref().unwrap_or_else(|| workload::usual_audience(&self.public_url))
     }
 
     /// An address of ours that belongs to a connector.

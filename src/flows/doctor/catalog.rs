@@ -7,7 +7,15 @@ use crate::catalog::{Attribute, Catalog, Connector, ConnectorKind, Rule};
 
 pub(super) fn examine(catalog: &Catalog, connector: &Connector, found: &mut Findings) {
     if !connector.enabled {
-        found.warn("enabled", "the connector is disabled: nobody can sign in through it", "set enabled = true");
+        let detail = if connector.is_for_people() {
+            "the connector is disabled: nobody can sign in through it"
+        } else {
+            "the connector is disabled: no token can be exchanged through it"
+        };
+        found.warn("enabled", detail, "set enabled = true");
+    }
+    if !connector.is_for_people() {
+        return rules_for_workloads(catalog, connector, found);
     }
     let mut unmet: BTreeMap<&Attribute, Vec<&str>> = BTreeMap::new();
     for rule in catalog.rules().filter(|rule| concerns(rule, connector)) {
@@ -55,6 +63,34 @@ pub(super) fn examine(catalog: &Catalog, connector: &Connector, found: &mut Find
     }
 }
 
+/// Which rules name a connector for workloads, and what they ask for that no token brings.
+fn rules_for_workloads(catalog: &Catalog, connector: &Connector, found: &mut Findings) {
+    let (can, cannot): (Vec<&Rule>, Vec<&Rule>) = catalog
+        .rules()
+        .filter(|rule| rule.names(&connector.id))
+        .partition(|rule| rule.when.keys().all(|attribute| maps(connector, attribute)));
+    if can.is_empty() {
+        found.warn(
+            "rules",
+            "no rule gives anything to workloads from here: every exchange will be refused",
+            format!("write a rule with connector = \"{}\" among its conditions", connector.id),
+        );
+    } else {
+        found.ok(
+            "rules",
+            format!("these rules are for workloads from here: {}", listed(can.iter().map(|r| r.id.as_str()))),
+        );
+    }
+    for rule in cannot {
+        let missing = rule.when.keys().filter(|attribute| !maps(connector, attribute)).map(Attribute::as_str);
+        found.warn(
+            "attributes",
+            format!("rule {} asks for {}, which no token from here brings", rule.id.as_str(), listed(missing)),
+            "map it under [connector.attributes]; until then the rule matches no workload",
+        );
+    }
+}
+
 /// Whether somebody who comes through this connector could meet the rule's condition on connectors, if it has one.
 fn concerns(rule: &Rule, connector: &Connector) -> bool {
     rule.when
@@ -71,6 +107,7 @@ fn maps(connector: &Connector, attribute: &Attribute) -> bool {
         (Attribute::Name, ConnectorKind::Saml(saml)) => saml.attributes.name.is_some(),
         (Attribute::Groups, ConnectorKind::Saml(saml)) => saml.attributes.groups.is_some(),
         (Attribute::Groups, ConnectorKind::Oidc(oidc)) => oidc.claims.groups.is_some(),
+        (Attribute::Email | Attribute::Name | Attribute::Groups, ConnectorKind::Workload(_)) => false,
         (Attribute::Mapped(name), _) => connector.extra_attributes().any(|known| known == name),
     }
 }

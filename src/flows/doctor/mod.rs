@@ -11,6 +11,7 @@ mod paste;
 mod saml;
 #[cfg(test)]
 mod tests;
+mod workload;
 
 use serde::Serialize;
 use url::Url;
@@ -162,6 +163,11 @@ impl Doctor {
                 own_key_found(&mut found, &key);
                 self.examine_oidc(catalog, connector, oidc, &mut found).await?;
                 self.paste_oidc(connector, &key)
+            }
+            ConnectorKind::Workload(workload) => {
+                self.public_url(&mut found);
+                self.examine_workload(connector, workload, &mut found).await?;
+                self.paste_workload(workload)
             }
         };
         catalog::examine(catalog, connector, &mut found);

@@ -1,7 +1,9 @@
 //! An OpenID connector's discovery document and keys.
 
+use std::collections::BTreeSet;
+
 use super::{Doctor, Findings, clock, listed, told};
-use crate::catalog::{Catalog, ClientAuth, Connector, OidcConnector, UserInfo};
+use crate::catalog::{Catalog, ClientAuth, Connector, JwsAlgorithm, OidcConnector, UserInfo};
 use crate::flows::connectors::oidc::{SLOWEST, is_of_use, reach};
 use crate::signin::oidc::{Keys, ProviderMetadata, discovery_url};
 use crate::store::StoreError;
@@ -84,7 +86,7 @@ impl Doctor {
             Ok(answer) => Keys::read(&answer.body).map_err(|error| told(&error)),
         };
         match keys {
-            Ok(keys) => examine_keys(&keys, oidc, found),
+            Ok(keys) => examine_keys(&keys, &oidc.signing_algorithms, found),
             Err(detail) => found.fail(
                 "jwks",
                 detail,
@@ -103,19 +105,7 @@ pub(super) fn examine(provider: &ProviderMetadata, catalog: &Catalog, oidc: &Oid
     found.ok("endpoints", listed(endpoints));
     client_auth(provider, oidc, found);
 
-    let pinned = oidc.signing_algorithms.iter().map(|algorithm| algorithm.as_str());
-    let offered = &provider.signing_algorithms;
-    let common = |name: &&str| offered.iter().any(|offered| offered == name);
-    if offered.is_empty() {
-        let detail = format!("it lists none; only {} will be accepted", listed(pinned));
-        found.warn("signing-algorithms", detail, "compare with what the provider's pages say");
-    } else if pinned.clone().any(|name| common(&name)) {
-        let detail = format!("{} will be accepted; it offers {}", listed(pinned.filter(common)), listed(offered));
-        found.ok("signing-algorithms", detail);
-    } else {
-        let detail = format!("only {} will be accepted, and it offers {}", listed(pinned), listed(offered));
-        found.fail("signing-algorithms", detail, "set signing_algorithms to one that it offers");
-    }
+    algorithms(&provider.signing_algorithms, &oidc.signing_algorithms, found);
     let methods = &provider.code_challenge_methods;
     if methods.iter().any(|method| method == "S256") {
         found.ok("pkce", "S256 is offered, and always used");
@@ -227,17 +217,29 @@ fn contexts(provider: &ProviderMetadata, catalog: &Catalog, found: &mut Findings
     }
 }
 
+/// What the provider signs with, held against what is accepted.
+pub(super) fn algorithms(offered: &[String], accepted: &BTreeSet<JwsAlgorithm>, found: &mut Findings) {
+    let pinned = accepted.iter().map(|algorithm| algorithm.as_str());
+    let common = |name: &&str| offered.iter().any(|offered| offered == name);
+    if offered.is_empty() {
+        let detail = format!("it lists none; only {} will be accepted", listed(pinned));
+        found.warn("signing-algorithms", detail, "compare with what the provider's pages say");
+    } else if pinned.clone().any(|name| common(&name)) {
+        let detail = format!("{} will be accepted; it offers {}", listed(pinned.filter(common)), listed(offered));
+        found.ok("signing-algorithms", detail);
+    } else {
+        let detail = format!("only {} will be accepted, and it offers {}", listed(pinned), listed(offered));
+        found.fail("signing-algorithms", detail, "set signing_algorithms to one that it offers");
+    }
+}
+
 /// Which keys can have signed something we accept.
-pub(super) fn examine_keys(keys: &Keys, oidc: &OidcConnector, found: &mut Findings) {
+pub(super) fn examine_keys(keys: &Keys, accepted: &BTreeSet<JwsAlgorithm>, found: &mut Findings) {
     let mut usable = false;
     for key in keys.iter() {
         let id = key.id().map_or_else(|| "a key without kid".to_owned(), |id| format!("kid {id}"));
-        let fits: Vec<&str> = oidc
-            .signing_algorithms
-            .iter()
-            .filter(|algorithm| key.fits(**algorithm))
-            .map(|algorithm| algorithm.as_str())
-            .collect();
+        let fits: Vec<&str> =
+            accepted.iter().filter(|algorithm| key.fits(**algorithm)).map(|algorithm| algorithm.as_str()).collect();
         usable |= !fits.is_empty();
         let what = format!("{id} ({})", key.kind());
         if fits.is_empty() {
@@ -251,7 +253,7 @@ pub(super) fn examine_keys(keys: &Keys, oidc: &OidcConnector, found: &mut Findin
         found.ok("jwks-key", format!("{id} is not used: {}", skipped.why));
     }
     if !usable {
-        let pinned = oidc.signing_algorithms.iter().map(|algorithm| algorithm.as_str());
+        let pinned = accepted.iter().map(|algorithm| algorithm.as_str());
         let detail = format!("no key can sign with {}", listed(pinned));
         found.fail("jwks", detail, "set signing_algorithms to what the provider signs with");
     }

@@ -3,7 +3,8 @@
 use openssl::hash::{MessageDigest, hash};
 
 use super::{Doctor, OwnKey, Paste};
-use crate::catalog::{Connector, SamlConnector};
+use crate::catalog::{Connector, SamlConnector, WorkloadConnector};
+use crate::flows::connectors::workload::usual_audience;
 
 impl Doctor {
     pub(super) fn paste_saml(&self, connector: &Connector, saml: &SamlConnector, key: &OwnKey) -> Vec<Paste> {
@@ -31,6 +32,16 @@ impl Doctor {
         ];
         paste.extend(fingerprints(key));
         paste
+    }
+
+    /// What goes into the CI system's file.
+    pub(super) fn paste_workload(&self, workload: &WorkloadConnector) -> Vec<Paste> {
+        let usual = usual_audience(&self.public_url);
+        let audience = workload.audience.clone().unwrap_or_else(|| usual.to_owned());
+        vec![
+            Paste { id: "audience", label: "Audience of the tokens", value: audience },
+            Paste { id: "token-endpoint", label: "Where to exchange them", value: format!("{usual}/oauth/token") },
+        ]
     }
 }
 

@@ -120,7 +120,8 @@ fn a_key_set_without_a_key_for_our_algorithms_stops_sign_ins() {
     let symmetric = json!({"kty": "oct", "kid": "s", "k": "c2VjcmV0"});
     let keys = Keys::read(json!({"keys": [p256, symmetric]}).to_string().as_bytes()).unwrap();
     let mut found = Findings::default();
-    oidc::examine_keys(&keys, &OidcConnector::new(ISSUER.parse().unwrap(), "rolegate".to_owned()), &mut found);
+    let usual = OidcConnector::new(ISSUER.parse().unwrap(), "rolegate".to_owned());
+    oidc::examine_keys(&keys, &usual.signing_algorithms, &mut found);
     assert_eq!(one(&found, "jwks").0, Verdict::Fail);
     let details: Vec<&str> =
         found.0.iter().filter(|one| one.check == "jwks-key").map(|one| one.detail.as_str()).collect();

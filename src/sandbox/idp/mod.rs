@@ -11,6 +11,7 @@
 //! | `POST /idp/sign-out` | sign out here and wherever this was told |
 //! | `GET /idp/saml/metadata` · `GET,POST /idp/saml/sso` · `GET,POST /idp/saml/slo` · `GET /idp/saml/initiate` | SAML |
 //! | `/idp/oidc/…` | OpenID Connect, see [`oidc`] |
+//! | `/idp/workload/…` | tokens of CI jobs and service accounts, see [`workload`] |
 //!
 //! The page takes `person` (an id out of the world, or nothing to go back) and `strength` (`password` or `security-key`),
 //! and whatever else stands in its form.
@@ -22,6 +23,7 @@ mod params;
 pub mod saml;
 pub mod sessions;
 pub mod strength;
+pub mod workload;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
@@ -46,6 +48,7 @@ pub struct Idp {
     pub leavings: Leavings,
     pub service_providers: saml::partners::Partners,
     pub oidc: oidc::Provider,
+    pub workload: workload::Issuers,
 }
 
 /// A request that was understood and believed. It travels sealed through the page, between its arrival and the click.

@@ -125,7 +125,7 @@ fn unfold(source: Source, name: String, value: &Value, into: &mut Vec<Received>)
     into.push(Received { source, name, values });
 }
 
-fn walk<'a>(source: &'a Object, path: &ClaimPath) -> Option<&'a Value> {
+pub(in crate::signin) fn walk<'a>(source: &'a Object, path: &ClaimPath) -> Option<&'a Value> {
     let (first, inner) = path.parts().split_first()?;
     let start = source.get(first)?;
     let value = inner.iter().try_fold(start, |value, part| value.as_object()?.get(part))?;
@@ -187,7 +187,7 @@ fn is_true(value: &Value) -> bool {
 }
 
 /// The values of a claim; what is itself an object or a list inside the list has none.
-fn texts(value: &Value) -> Vec<String> {
+pub(in crate::signin) fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::Array(items) => items.iter().filter_map(scalar).collect(),
         one => scalar(one).into_iter().collect(),

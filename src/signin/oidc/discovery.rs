@@ -104,14 +104,7 @@ impl ProviderMetadata {
     pub fn read(discovery: &[u8], issuer: &Issuer) -> Result<Self, DiscoveryError> {
         let document = json::object(discovery, Self::MAX_BYTES).map_err(DiscoveryError::Json)?;
         let read = Reader { document: &document, loopback: names_this_machine(&issuer.url()) };
-        let found = read.text("issuer")?.ok_or(DiscoveryError::Missing("issuer"))?;
-        if found != issuer.as_str() {
-            return Err(if found.contains('{') {
-                DiscoveryError::ManyTenants(excerpt(found))
-            } else {
-                DiscoveryError::Issuer { found: excerpt(found), expected: issuer.to_string() }
-            });
-        }
+        read.issuer(issuer)?;
         Ok(Self {
             issuer: issuer.clone(),
             authorization_endpoint: read.required("authorization_endpoint")?,
@@ -150,6 +143,34 @@ impl ProviderMetadata {
     }
 }
 
+/// What an issuer of workloads' tokens says about itself: where its keys are. Most of them sign nobody in, and have none of
+/// the endpoints for that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerMetadata {
+    pub issuer: Issuer,
+    pub jwks_uri: Url,
+    /// The algorithms it may sign with, as it lists them.
+    pub signing_algorithms: Vec<String>,
+}
+
+impl IssuerMetadata {
+    /// Reads the document that [`discovery_url`] names. As with [`ProviderMetadata::read`], the issuer in it has to be the
+    /// one in the catalog, byte for byte.
+    ///
+    /// # Errors
+    /// [`DiscoveryError`]
+    pub fn read(discovery: &[u8], issuer: &Issuer) -> Result<Self, DiscoveryError> {
+        let document = json::object(discovery, ProviderMetadata::MAX_BYTES).map_err(DiscoveryError::Json)?;
+        let read = Reader { document: &document, loopback: names_this_machine(&issuer.url()) };
+        read.issuer(issuer)?;
+        Ok(Self {
+            issuer: issuer.clone(),
+            jwks_uri: read.required("jwks_uri")?,
+            signing_algorithms: read.list("id_token_signing_alg_values_supported")?.unwrap_or_default(),
+        })
+    }
+}
+
 /// A client secret is of no use with this provider.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the provider takes client secrets neither by basic nor by post, only {0}; set `client_auth`")]
@@ -162,6 +183,14 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn issuer(&self, expected: &Issuer) -> Result<(), DiscoveryError> {
+        match self.text("issuer")?.ok_or(DiscoveryError::Missing("issuer"))? {
+            found if found == expected.as_str() => Ok(()),
+            found if found.contains('{') => Err(DiscoveryError::ManyTenants(excerpt(found))),
+            found => Err(DiscoveryError::Issuer { found: excerpt(found), expected: expected.to_string() }),
+        }
+    }
+
     fn text(&self, member: &'static str) -> Result<Option<&str>, DiscoveryError> {
         match self.document.get(member) {
             None | Some(Value::Null) => Ok(None),

@@ -12,6 +12,7 @@ use super::json::Object;
 use super::jws::{self, Purpose};
 use super::start::youngest;
 use super::{Attempt, AttemptSecrets, OidcError, Recognised, Settings, TokenResponse};
+use crate::catalog::ClockSkew;
 use crate::identity::Authentication;
 use crate::saml::names::excerpt;
 
@@ -30,8 +31,8 @@ pub(super) fn judge(
     now: Timestamp,
 ) -> Result<Recognised, OidcError> {
     let id_token = tokens.id_token.expose_secret();
-    let verified = jws::verify(id_token, Purpose::IdToken, settings).map_err(OidcError::IdToken)?;
-    let claims = Claims { claims: &verified.claims, settings, now };
+    let verified = jws::verify(id_token, Purpose::IdToken, settings.trust()).map_err(OidcError::IdToken)?;
+    let claims = Claims { claims: &verified.claims, expected: settings.expected(), now };
     claims.issuer()?;
     claims.authorized_party(&claims.audience()?)?;
     let subject = claims.subject()?.ok_or(OidcError::ClaimMissing("sub"))?.to_owned();
@@ -47,11 +48,9 @@ pub(super) fn judge(
             return Err(OidcError::AccessTokenHash);
         }
     }
-    let authentication = claims.authentication(attempt)?;
+    let authentication = claims.authentication(attempt, settings)?;
 
-    // Without the signature: an ECDSA signature has a twin that is just as good.
-    let (signed, _) = id_token.rsplit_once('.').unwrap_or_default();
-    let token_id = URL_SAFE_NO_PAD.encode(sha256(signed.as_bytes()));
+    let token_id = signed_hash(id_token);
     Ok(Recognised {
         subject,
         authentication,
@@ -63,15 +62,33 @@ pub(super) fn judge(
     })
 }
 
+/// What tells a token from every other, and its copies not.
+pub(in crate::signin) fn signed_hash(token: &str) -> String {
+    // Without the signature: an ECDSA signature has a twin that is just as good.
+    let (signed, _) = token.rsplit_once('.').unwrap_or_default();
+    URL_SAFE_NO_PAD.encode(sha256(signed.as_bytes()))
+}
+
 /// In a time that does not depend on where they differ.
 fn same(a: &str, b: &str) -> bool {
     a.len() == b.len() && memcmp::eq(a.as_bytes(), b.as_bytes())
 }
 
-/// The claims of a token whose signature was right, and the checks that ID tokens and logout tokens share.
-pub(super) struct Claims<'a> {
+/// Who may have issued a token, for whom, and when.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::signin) struct Expected<'a> {
+    pub issuer: &'a str,
+    /// What we are called there.
+    pub audience: &'a str,
+    pub clock_skew: ClockSkew,
+    /// How old the token may be, whatever it says itself.
+    pub max_age: SignedDuration,
+}
+
+/// The claims of a token whose signature was right, and the checks that all kinds of tokens share.
+pub(in crate::signin) struct Claims<'a> {
     pub claims: &'a Object,
-    pub settings: &'a Settings,
+    pub expected: Expected<'a>,
     pub now: Timestamp,
 }
 
@@ -99,7 +116,7 @@ impl<'a> Claims<'a> {
 
     pub fn issuer(&self) -> Result<(), OidcError> {
         let found = self.text("iss")?.ok_or(OidcError::ClaimMissing("iss"))?;
-        let expected = self.settings.provider.issuer.as_str();
+        let expected = self.expected.issuer;
         if found == expected {
             return Ok(());
         }
@@ -117,7 +134,7 @@ impl<'a> Claims<'a> {
             }
             Some(_) => return Err(OidcError::ClaimShape("aud")),
         };
-        let us = self.settings.client_id.as_str();
+        let us = self.expected.audience;
         if audiences.contains(&us) {
             return Ok(audiences);
         }
@@ -127,7 +144,7 @@ impl<'a> Claims<'a> {
     /// With others in the audience, the token has to say that it was issued to us: each of them could otherwise hand
     /// its copy to us.
     fn authorized_party(&self, audiences: &[&str]) -> Result<(), OidcError> {
-        let us = self.settings.client_id.as_str();
+        let us = self.expected.audience;
         match self.text("azp")? {
             Some(found) if found != us => {
                 Err(OidcError::AuthorizedParty { found: excerpt(found), expected: us.to_owned() })
@@ -162,7 +179,7 @@ impl<'a> Claims<'a> {
         if self.ahead(issued) {
             return Err(OidcError::IssuedInFuture(issued));
         }
-        if self.over(later(issued, self.settings.token_max_age)) {
+        if self.over(later(issued, self.expected.max_age)) {
             return Err(OidcError::IssuedLongAgo(issued));
         }
         Ok(issued)
@@ -170,11 +187,11 @@ impl<'a> Claims<'a> {
 
     /// Past this, [`lifetime`](Self::lifetime) refuses it. A minute more, so that a clock set back does not matter.
     pub fn replay_until(&self, issued: Timestamp) -> Timestamp {
-        later(later(later(issued, self.settings.token_max_age), self.skew()), SignedDuration::from_mins(1))
+        later(later(later(issued, self.expected.max_age), self.skew()), SignedDuration::from_mins(1))
     }
 
     /// How and when the person was recognised, held against what was asked for.
-    fn authentication(&self, attempt: &Attempt) -> Result<Authentication, OidcError> {
+    fn authentication(&self, attempt: &Attempt, settings: &Settings) -> Result<Authentication, OidcError> {
         let instant = self.instant("auth_time")?;
         if let Some(instant) = instant.filter(|instant| self.ahead(*instant)) {
             return Err(OidcError::AuthenticationInFuture(instant));
@@ -197,7 +214,7 @@ impl<'a> Claims<'a> {
         if attempt.force_authn && later(known()?, self.skew()) < asked {
             return Err(OidcError::NotReauthenticated { recognised: known()?, asked });
         }
-        if let Some(max_age) = youngest(self.settings, None) {
+        if let Some(max_age) = youngest(settings, None) {
             let max_age = SignedDuration::try_from(max_age).unwrap_or(SignedDuration::MAX);
             if later(later(known()?, max_age), self.skew()) < asked {
                 return Err(OidcError::AuthenticationTooOld(known()?));
@@ -210,7 +227,7 @@ impl<'a> Claims<'a> {
     }
 
     fn skew(&self) -> SignedDuration {
-        SignedDuration::from_secs(self.settings.clock_skew.as_secs().into())
+        SignedDuration::from_secs(self.expected.clock_skew.as_secs().into())
     }
 
     /// Later than our clock says it is, by more than clocks may differ.
@@ -229,7 +246,7 @@ pub(super) fn usable_session(sid: &str) -> bool {
 }
 
 /// The text of a claim that is one value; providers write some as numbers or booleans.
-pub(super) fn scalar(value: &Value) -> Option<String> {
+pub(in crate::signin) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
         Value::Number(number) => Some(number.to_string()),

@@ -6,13 +6,14 @@
 //!
 //! Spec: RFC 7515 (JWS), RFC 7519 (JWT), RFC 8725 (best current practices).
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::Settings;
 use super::json::{self, JsonError, Object};
-use super::keys::Key;
+use super::keys::{Key, Keys};
 use crate::catalog::JwsAlgorithm;
 use crate::saml::names::excerpt;
 
@@ -25,6 +26,7 @@ pub enum Purpose {
     IdToken,
     Userinfo,
     Logout,
+    Workload,
 }
 
 impl Purpose {
@@ -113,18 +115,27 @@ impl JwsError {
     }
 }
 
+/// Whose signatures count, and how they may be made.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::signin) struct Trust<'a> {
+    pub keys: &'a Keys,
+    pub algorithms: &'a BTreeSet<JwsAlgorithm>,
+    /// The largest token that is looked at, in bytes.
+    pub max_bytes: usize,
+}
+
 /// What a token says, now that it is known who said it.
 #[derive(Debug)]
-pub(super) struct Verified<'a> {
+pub(in crate::signin) struct Verified<'a> {
     pub claims: Object,
     pub algorithm: JwsAlgorithm,
     pub key: &'a Key,
 }
 
 /// Checks the header and the signature of a token, and reads what it says.
-pub(super) fn verify<'a>(token: &str, purpose: Purpose, settings: &'a Settings) -> Result<Verified<'a>, JwsError> {
-    if token.len() > settings.max_bytes {
-        return Err(JwsError::TooLarge { size: token.len(), limit: settings.max_bytes });
+pub(in crate::signin) fn verify<'a>(token: &str, purpose: Purpose, trust: Trust<'a>) -> Result<Verified<'a>, JwsError> {
+    if token.len() > trust.max_bytes {
+        return Err(JwsError::TooLarge { size: token.len(), limit: trust.max_bytes });
     }
     let parts: Vec<&str> = token.splitn(6, '.').collect();
     let &[header, payload, signature] = parts.as_slice() else { return Err(JwsError::Parts(parts.len())) };
@@ -132,7 +143,7 @@ pub(super) fn verify<'a>(token: &str, purpose: Purpose, settings: &'a Settings) 
     let header = json::object(&decode(header, "header")?, MAX_HEADER).map_err(JwsError::Header)?;
 
     // First of all: nothing else in a header counts before it is known that we would take such a signature.
-    let algorithm = algorithm(&header, settings)?;
+    let algorithm = algorithm(&header, trust)?;
     if header.contains_key("crit") {
         return Err(JwsError::Critical);
     }
@@ -144,7 +155,7 @@ pub(super) fn verify<'a>(token: &str, purpose: Purpose, settings: &'a Settings) 
     }
     // `jku`, `jwk`, `x5u`, `x5c` and whatever else stands there is not looked at: keys come from the provider's set.
     let id = member(&header, "kid")?;
-    let key = key(id, algorithm, settings)?;
+    let key = key(id, algorithm, trust)?;
 
     let signature = decode(signature, "signature")?;
     let (signed, _) = token.rsplit_once('.').unwrap_or_default();
@@ -152,18 +163,18 @@ pub(super) fn verify<'a>(token: &str, purpose: Purpose, settings: &'a Settings) 
         return Err(JwsError::Signature { named_key: id.is_some() });
     }
     let payload = decode(payload, "payload")?;
-    let claims = json::object(&payload, settings.max_bytes).map_err(JwsError::Payload)?;
+    let claims = json::object(&payload, trust.max_bytes).map_err(JwsError::Payload)?;
     Ok(Verified { claims, algorithm, key })
 }
 
-fn algorithm(header: &Object, settings: &Settings) -> Result<JwsAlgorithm, JwsError> {
+fn algorithm(header: &Object, trust: Trust<'_>) -> Result<JwsAlgorithm, JwsError> {
     let name = member(header, "alg")?.ok_or(JwsError::Member("alg"))?;
     if name.eq_ignore_ascii_case("none") {
         return Err(JwsError::Unsigned);
     }
-    name.parse().ok().filter(|algorithm| settings.algorithms.contains(algorithm)).ok_or_else(|| JwsError::Algorithm {
+    name.parse().ok().filter(|algorithm| trust.algorithms.contains(algorithm)).ok_or_else(|| JwsError::Algorithm {
         found: excerpt(name),
-        allowed: settings.algorithms.iter().copied().collect(),
+        allowed: trust.algorithms.iter().copied().collect(),
     })
 }
 
@@ -177,8 +188,8 @@ fn member<'a>(header: &'a Object, name: &'static str) -> Result<Option<&'a str>,
 
 /// The one key that can have signed. With several it would be trial and error, which Core 10.1 spares us: a provider
 /// with several keys has to say which it used.
-fn key<'a>(id: Option<&str>, algorithm: JwsAlgorithm, settings: &'a Settings) -> Result<&'a Key, JwsError> {
-    let named: Vec<&Key> = settings.keys.iter().filter(|key| id.is_none() || key.id() == id).collect();
+fn key<'a>(id: Option<&str>, algorithm: JwsAlgorithm, trust: Trust<'a>) -> Result<&'a Key, JwsError> {
+    let named: Vec<&Key> = trust.keys.iter().filter(|key| id.is_none() || key.id() == id).collect();
     let fitting: Vec<&Key> = named.iter().copied().filter(|key| key.fits(algorithm)).collect();
     match (fitting.as_slice(), id) {
         (&[only], _) => Ok(only),

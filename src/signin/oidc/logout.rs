@@ -122,8 +122,8 @@ pub fn judge_logout_token(token: &str, settings: &Settings, now: Timestamp) -> R
     if token.len() > MAX_BYTES {
         return Err(LogoutTokenError::TooLarge(token.len()));
     }
-    let verified = jws::verify(token, Purpose::Logout, settings).map_err(LogoutTokenError::Token)?;
-    let claims = Claims { claims: &verified.claims, settings, now };
+    let verified = jws::verify(token, Purpose::Logout, settings.trust()).map_err(LogoutTokenError::Token)?;
+    let claims = Claims { claims: &verified.claims, expected: settings.expected(), now };
     let wrong = LogoutTokenError::Claims;
     claims.issuer().map_err(wrong)?;
     claims.audience().map_err(wrong)?;

@@ -15,7 +15,7 @@ mod claims;
 mod discovery;
 mod error;
 #[cfg(test)]
-mod forge;
+pub(in crate::signin) mod forge;
 mod judge;
 mod jws;
 mod keys;
@@ -48,13 +48,17 @@ use crate::sys::json::{self, Object};
 
 pub use crate::sys::json::JsonError;
 pub use callback::Callback;
-pub use discovery::{DiscoveryError, NoClientAuth, ProviderMetadata, discovery_url};
+pub use discovery::{DiscoveryError, IssuerMetadata, NoClientAuth, ProviderMetadata, discovery_url};
 pub use error::{OidcError, Public};
 pub use jws::{JwsError, Purpose};
 pub use keys::{Key, KeyKind, Keys, KeysError, Skipped, Unusable};
 pub use start::{Started, start};
 pub use token::{Credential, TokenRequest, TokenResponse, client_jwks};
 pub use userinfo::{UserinfoAnswer, UserinfoRequest};
+
+pub(in crate::signin) use claims::{texts, walk};
+pub(in crate::signin) use judge::{Claims, Expected, signed_hash};
+pub(in crate::signin) use jws::{Trust, verify};
 
 /// Everything that decides about the answers of one connector.
 #[derive(Clone)]
@@ -147,6 +151,21 @@ impl Settings {
             groups_limit: catalog.groups_limit,
             clock_skew: catalog.clock_skew,
             ..self
+        }
+    }
+}
+
+impl Settings {
+    fn trust(&self) -> Trust<'_> {
+        Trust { keys: &self.keys, algorithms: &self.algorithms, max_bytes: self.max_bytes }
+    }
+
+    fn expected(&self) -> Expected<'_> {
+        Expected {
+            issuer: self.provider.issuer.as_str(),
+            audience: &self.client_id,
+            clock_skew: self.clock_skew,
+            max_age: self.token_max_age,
         }
     }
 }

@@ -225,7 +225,7 @@ impl TokenResponse {
     /// again before this is judged.
     #[must_use]
     pub fn wants_newer_keys(&self, settings: &Settings) -> bool {
-        let verified = jws::verify(self.id_token.expose_secret(), Purpose::IdToken, settings);
+        let verified = jws::verify(self.id_token.expose_secret(), Purpose::IdToken, settings.trust());
         verified.is_err_and(|e| e.is_unknown_key())
     }
 }

@@ -50,7 +50,7 @@ impl UserinfoAnswer<'_> {
     pub fn wants_newer_keys(&self, settings: &Settings) -> bool {
         let Self::Answered { status: 200, content_type, body } = self else { return false };
         let Ok(token) = std::str::from_utf8(body) else { return false };
-        let verified = jws::verify(token.trim_ascii(), Purpose::Userinfo, settings);
+        let verified = jws::verify(token.trim_ascii(), Purpose::Userinfo, settings.trust());
         is_jwt(*content_type) && verified.is_err_and(|error| error.is_unknown_key())
     }
 }
@@ -140,7 +140,7 @@ fn read(
     let claims = if is_jwt(content_type) {
         let Ok(token) = std::str::from_utf8(body) else { return Ok(Told::Failure("it is not a JWT".to_owned())) };
         let verified =
-            jws::verify(token.trim_ascii(), Purpose::Userinfo, settings).map_err(OidcError::UserinfoToken)?;
+            jws::verify(token.trim_ascii(), Purpose::Userinfo, settings.trust()).map_err(OidcError::UserinfoToken)?;
         signed(&verified.claims, settings, now)?;
         verified.claims
     } else {
@@ -161,7 +161,7 @@ fn read(
 
 /// A signed answer names its issuer and audience, but not everybody's does; what it says has to be right.
 fn signed(claims: &Object, settings: &Settings, now: Timestamp) -> Result<(), OidcError> {
-    let read = Claims { claims, settings, now };
+    let read = Claims { claims, expected: settings.expected(), now };
     let wrong = |name| move |_| OidcError::UserinfoClaim(name);
     if claims.contains_key("iss") {
         read.issuer().map_err(wrong("iss"))?;

@@ -10,7 +10,7 @@ use crate::flows::device::{ApproveFrom, Devices};
 pub async fn metadata(authorize: web::Data<Authorize>, devices: web::Data<Devices>) -> HttpResponse {
     let issuer = issuer_text(&authorize.issuer);
     let at = |path: &str| format!("{issuer}{path}");
-    let mut grants = vec!["authorization_code", "refresh_token"];
+    let mut grants = vec!["authorization_code", "refresh_token", super::exchange::GRANT];
     let mut document = json!({
         "issuer": issuer,
         "authorization_endpoint": at("/authorize"),

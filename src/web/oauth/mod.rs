@@ -1,6 +1,7 @@
 //! How programs come by tokens: the pages where people allow them, and the addresses where programs fetch them.
 //!
-//! Programs are answered as OAuth says: `{"error", "error_description"}`. Spec: RFC 6749, RFC 7009, RFC 8414, RFC 8628.
+//! Programs are answered as OAuth says: `{"error", "error_description"}`. Spec: RFC 6749, RFC 7009, RFC 8414, RFC 8628,
+//! RFC 8693.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
@@ -13,6 +14,7 @@ use crate::sys::LocalPath;
 
 pub mod authorize;
 pub mod device;
+pub mod exchange;
 pub mod metadata;
 pub mod token;
 

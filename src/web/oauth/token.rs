@@ -12,6 +12,7 @@ use super::refusal;
 use crate::flows::authorize::Authorize;
 use crate::flows::clients::{Client, Clients};
 use crate::flows::device::Devices;
+use crate::flows::exchange::Exchange;
 use crate::flows::grant_tokens::{CodeGrant, GrantError, GrantTokens, Granted};
 use crate::web::fields::{Fields, FormError, read_form};
 use crate::web::limits::Limits;
@@ -20,7 +21,7 @@ use crate::web::{caller, context};
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// `POST /oauth/token`: tokens for a code, a refresh token or an approved device code.
+/// `POST /oauth/token`: tokens for a code, a refresh token, an approved device code, or what vouches for a workload.
 ///
 /// # Errors
 /// Too many requests, or a form that is too large; everything else is answered as RFC 6749 5.2 says.
@@ -29,6 +30,7 @@ pub async fn token(
     payload: web::Payload,
     clients: web::Data<Clients>,
     flow: web::Data<GrantTokens>,
+    workloads: web::Data<Exchange>,
     limits: web::Data<Limits>,
 ) -> Result<HttpResponse, Problem> {
     limits.told(context::client_address(&request))?;
@@ -36,6 +38,9 @@ pub async fn token(
         Ok(fields) => fields,
         Err(error) => return refuse(&error, &request, &limits),
     };
+    if fields.filled("grant_type") == Some(super::exchange::GRANT) {
+        return super::exchange::exchange(&request, &fields, &workloads, &limits).await;
+    }
     match exchange(&request, &fields, &clients, &flow).await {
         Ok(granted) => Ok(answer(&granted)),
         Err(error) => refuse(&error, &request, &limits),

@@ -18,7 +18,10 @@ use crate::saml::key::{KeySize, SigningKey};
 use crate::sandbox::keys::{KeysError, read, write};
 use crate::sys::{Clock, Rng};
 
-const FILE: &str = "oidc-keys.json";
+/// Where the keys of ID tokens are kept.
+pub const ID_TOKENS: &str = "oidc-keys.json";
+/// Where those of workloads' tokens are.
+pub const WORKLOADS: &str = "workload-keys.json";
 
 /// What is published, at one moment.
 #[derive(Debug, Clone)]
@@ -104,13 +107,14 @@ enum Place {
 /// The keys over time.
 #[derive(Debug)]
 pub struct KeyRing {
-    directory: Option<PathBuf>,
+    path: Option<PathBuf>,
     ring: Mutex<Option<Ring>>,
 }
 
 impl KeyRing {
-    pub fn new(directory: Option<PathBuf>) -> Self {
-        Self { directory, ring: Mutex::new(None) }
+    /// Kept under that name in the folder, if there is one.
+    pub fn new(directory: Option<PathBuf>, file: &str) -> Self {
+        Self { path: directory.map(|directory| directory.join(file)), ring: Mutex::new(None) }
     }
 
     /// The keys as they are, read or made the first time.
@@ -122,7 +126,7 @@ impl KeyRing {
         if let Some(ring) = &*known {
             return Ok(ring.clone());
         }
-        let (path, clock, rng) = (self.path(), Arc::clone(clock), Arc::clone(rng));
+        let (path, clock, rng) = (self.path.clone(), Arc::clone(clock), Arc::clone(rng));
         let ring = off_the_async_threads(move || match load(path.as_ref())? {
             Some(ring) => Ok(ring),
             None => {
@@ -143,7 +147,7 @@ impl KeyRing {
         self.ring(clock, rng).await?;
         let mut known = self.ring.lock().await;
         let Some(before) = known.clone() else { return Err(KeysError::Interrupted) };
-        let (path, clock, rng) = (self.path(), Arc::clone(clock), Arc::clone(rng));
+        let (path, clock, rng) = (self.path.clone(), Arc::clone(clock), Arc::clone(rng));
         let ring = off_the_async_threads(move || {
             let new = before.needs_a_new_one().then(|| generate(&*clock, &*rng)).transpose()?;
             let ring = before.turned(new);
@@ -152,10 +156,6 @@ impl KeyRing {
         })
         .await?;
         Ok(known.insert(ring).clone())
-    }
-
-    fn path(&self) -> Option<PathBuf> {
-        self.directory.as_ref().map(|directory| directory.join(FILE))
     }
 }
 
@@ -217,7 +217,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (clock, rng): (Arc<dyn Clock>, Arc<dyn Rng>) = (Arc::new(SystemClock), Arc::new(SystemRng));
         let ids = |ring: &Ring| ring.keys().map(|key| key.id().to_owned()).collect::<Vec<_>>();
-        let keys = KeyRing::new(Some(directory.path().to_owned()));
+        let keys = KeyRing::new(Some(directory.path().to_owned()), ID_TOKENS);
         let first = keys.ring(&clock, &rng).await.unwrap();
         let old = ids(&first);
         assert_eq!((old.len(), first.next_step()), (1, "Publish a new key"));
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!((both.len(), &both[0]), (2, &old[0]));
         let new = both[1].clone();
         // Somebody else's process, so to speak.
-        let keys = KeyRing::new(Some(directory.path().to_owned()));
+        let keys = KeyRing::new(Some(directory.path().to_owned()), ID_TOKENS);
         assert_eq!(ids(&keys.ring(&clock, &rng).await.unwrap()), both);
 
         let signing = keys.turn(&clock, &rng).await.unwrap();
@@ -237,8 +237,8 @@ mod tests {
         assert_eq!(ids(&dropped), [new]);
         assert!(dropped.by_id(&old[0]).is_none());
 
-        std::fs::write(directory.path().join(FILE), "[]").unwrap();
-        let error = KeyRing::new(Some(directory.path().to_owned())).ring(&clock, &rng).await.unwrap_err();
-        assert!(error.to_string().contains(FILE), "{error}");
+        std::fs::write(directory.path().join(ID_TOKENS), "[]").unwrap();
+        let error = KeyRing::new(Some(directory.path().to_owned()), ID_TOKENS).ring(&clock, &rng).await.unwrap_err();
+        assert!(error.to_string().contains(ID_TOKENS), "{error}");
     }
 }

@@ -20,7 +20,7 @@ pub mod authorize;
 mod clients;
 mod credentials;
 mod grants;
-mod jws;
+pub(super) mod jws;
 pub mod keys;
 pub mod logout;
 pub mod token;
@@ -172,7 +172,7 @@ fn claims(person: &Person, scope: &[String]) -> Map<String, Value> {
     claims
 }
 
-fn json_response(status: u16, body: &Value) -> HttpResponse {
+pub(super) fn json_response(status: u16, body: &Value) -> HttpResponse {
     let status = actix_web::http::StatusCode::from_u16(status).unwrap_or_default();
     HttpResponse::build(status)
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -205,7 +205,7 @@ fn hostile(text: &str) -> HttpResponse {
     pages::notice(400, &Notice { title, text: text.to_owned(), link: None })
 }
 
-fn broken(error: &dyn std::fmt::Display) -> HttpResponse {
+pub(super) fn broken(error: &dyn std::fmt::Display) -> HttpResponse {
     tracing::error!("the development identity provider could not write an answer: {error}");
     json_response(500, &json!({"error": "server_error", "error_description": "The log says why."}))
 }
