@@ -22,6 +22,7 @@ pub mod endings;
 pub mod exchange;
 pub mod favourite;
 pub mod finish_sign_in;
+pub mod grant_error;
 pub mod grant_tokens;
 pub mod issue;
 pub mod judges;

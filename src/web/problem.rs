@@ -292,10 +292,10 @@ pub struct Problem {
     kind: Kind,
     detail: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
-    allow: Option<String>,
+    allow: Option<Box<str>>,
     oauth: Option<&'static str>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
-    instance: Option<String>,
+    instance: Option<Box<str>>,
     /// Boxed, for a problem is what nearly every function here may answer with.
     members: Box<serde_json::Map<String, serde_json::Value>>,
 }
@@ -369,7 +369,7 @@ impl Problem {
     /// The methods that the address does answer, for [`Kind::MethodNotAllowed`].
     #[must_use]
     pub fn allow(mut self, methods: String) -> Self {
-        self.allow = Some(methods);
+        self.allow = Some(methods.into());
         self
     }
 
@@ -382,7 +382,7 @@ impl Problem {
     /// The id of the request, for the rare answer that the middleware cannot render.
     #[must_use]
     pub fn instance(mut self, id: &str) -> Self {
-        self.instance = Some(id.to_owned());
+        self.instance = Some(id.into());
         self
     }
 
@@ -464,7 +464,7 @@ impl ResponseError for Problem {
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
-            .insert_header(("x-request-id", id.as_str()))
+            .insert_header(("x-request-id", &**id))
             .content_type("application/problem+json")
             .body(self.document(id))
     }
