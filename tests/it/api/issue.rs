@@ -135,7 +135,8 @@ async fn a_session_policy_reaches_sts() {
         let asked = asked_of_sts(&world);
         assert_eq!(value(&asked, "Policy"), Some(document.to_string().as_str()));
         assert_eq!(value(&asked, "PolicyArns.member.1.arn"), Some(arn));
-        let intent = world.broker.last_event("issue.intended").await;
+        let events = world.events_of(answer.header("x-request-id")).await;
+        let intent = &events.iter().find(|(kind, _)| kind == "issue.intended").unwrap().1;
         assert_eq!((&intent["session_policy"], &intent["policy_arns"]), (&document, &json!([arn])));
     }
     let form = format!("policy_arns={arn}+arn:aws:iam::111122223333:policy/team/x&fresh=true");
