@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::audit::{Chain, ChainKey, Event, Kind};
+use crate::aws::Partition;
 use crate::config::{Config, Database, DeviceCodes, Rate, SealingKeySource, StoreConfig, sealing_key_from_base64};
 use crate::flows::allowance::Allowance;
 use crate::flows::authorize::Authorize;
@@ -52,6 +53,7 @@ use crate::sys::http::Outbound;
 use crate::sys::seal::SealingKey;
 use crate::sys::{Clock, Rng};
 use crate::web::aws::SamlMetadata;
+use crate::web::aws_config::ProfileSource;
 use crate::web::context::{Surroundings, content_security_policy, surround};
 use crate::web::fields::BodyLimits;
 use crate::web::health::Readiness;
@@ -230,6 +232,7 @@ struct Services {
     bodies: web::Data<BodyLimits>,
     surroundings: web::Data<Surroundings>,
     aws_metadata: web::Data<SamlMetadata>,
+    profiles: web::Data<ProfileSource>,
     help: web::Data<HelpText>,
     readiness: web::Data<Readiness>,
 }
@@ -328,7 +331,7 @@ impl App {
             catalog: catalog.clone(),
             issuer,
             consoles,
-            regions,
+            regions: regions.clone(),
             allowance: Arc::new(Allowance::new(rate(&config.limits.issue).into(), rate(&config.limits.deliver).into())),
         };
         let services = Services {
@@ -418,6 +421,11 @@ impl App {
                 rng: Arc::clone(&ground.rng),
             }),
             aws_metadata: web::Data::new(SamlMetadata(aws_metadata)),
+            profiles: web::Data::new(ProfileSource {
+                base: public_url.origin().ascii_serialization(),
+                sso_name: config.tokens.sso_name.clone(),
+                sso_region: regions.of(Partition::Aws),
+            }),
             help: web::Data::new(HelpText {
                 text: config.support.text.clone(),
                 contact: config.support.contact.clone(),
@@ -577,6 +585,7 @@ impl Services {
             .app_data(self.bodies.clone())
             .app_data(self.surroundings.clone())
             .app_data(self.aws_metadata.clone())
+            .app_data(self.profiles.clone())
             .app_data(self.help.clone())
             .app_data(self.readiness.clone());
         routes::mount(config);

@@ -23,7 +23,7 @@ async function copy(text) {
   if (!done) throw new Error("not copied");
 }
 
-for (const button of document.querySelectorAll("[data-copy]")) {
+function dress(button) {
   button.hidden = false;
   const label = button.textContent;
   let back;
@@ -40,5 +40,12 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     back = setTimeout(() => { button.textContent = label; }, 2000);
   });
 }
+
+/** Buttons that copy, also those that came into the page later. */
+function dressAll() {
+  for (const button of document.querySelectorAll("[data-copy][hidden]")) dress(button);
+}
+dressAll();
+document.addEventListener("rolegate:new", dressAll);
 
 document.addEventListener("rolegate:say", (event) => say(event.detail));

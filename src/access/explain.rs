@@ -59,7 +59,7 @@ pub struct PermittedRole {
 }
 
 /// What a role asks of how a person was recognised, as data for programs. Each part that is given must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct AskedAuthentication {
     /// How long ago at most, in seconds.
     pub max_age_s: Option<u64>,

@@ -183,10 +183,12 @@ impl Plan<'_> {
     }
 
     /// The command that prints credentials of a role, as it stands in a profile. There is nothing in it that a shell or
-    /// an SDK would read as more than itself.
+    /// an SDK would read as more than itself; `None` where that cannot be, for the odd character in the path of a role.
     #[must_use]
-    pub fn command(&self, place: Place<'_>) -> String {
-        match self.helper {
+    pub fn command(&self, place: Place<'_>) -> Option<String> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@/-".contains(&b);
+        Some(match self.helper {
+            Helper::Rolegate if !place.role.name.as_str().bytes().all(plain) => return None,
             Helper::Rolegate => {
                 format!("rolegate credential-process --url {} {}/{}", self.base, place.account.id, place.role.name)
             }
@@ -196,7 +198,7 @@ impl Plan<'_> {
                 self.base,
                 place.address()
             ),
-        }
+        })
     }
 
     /// The whole file: what profiles share first, then each with its name, in the order given.
@@ -240,9 +242,12 @@ impl Plan<'_> {
                 let _ = writeln!(text, "# AWS_CONTAINER_CREDENTIALS_FULL_URI={}", self.container_uri(place));
                 let _ = writeln!(text, "# AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE={}", self.token_file.as_str());
             }
-            Way::Process => {
-                let _ = writeln!(text, "credential_process = {}", self.command(place));
-            }
+            Way::Process => match self.command(place) {
+                Some(command) => {
+                    let _ = writeln!(text, "credential_process = {command}");
+                }
+                None => text.push_str("# No command: the role's path holds characters that a shell would read.\n"),
+            },
         }
         if let Some(region) = place.region(self.region) {
             let _ = writeln!(text, "region = {region}");

@@ -39,6 +39,17 @@ struct Credentials<'a> {
 ///
 /// # Errors
 /// The token does not count, the role is not permitted, or AWS does not answer; in the shape that SDKs print.
+#[utoipa::path(
+    get,
+    path = "/api/v1/container/{account}/{role}",
+    operation_id = "containerCredentials",
+    tag = "use",
+    params(
+        ("account" = String, Path, pattern = "^[0-9]{12}$", example = "111122223333", description = "The account's id."),
+        ("role" = String, Path, example = "ReadOnly", description = "The role's name with its path, whose slashes may stand as they are."),
+    ),
+    responses((status = 200, description = "Credentials, as SDKs take them from a container."))
+)]
 pub async fn credentials(
     request: HttpRequest,
     path: web::Path<(String, String)>,

@@ -322,7 +322,7 @@ fn sign_in_and_return_to(page: &str) -> String {
 /// Whether an address of ours shows its page again: some pages answer a form, or count once.
 fn is_revisitable(page: &str) -> bool {
     let path = page.split('?').next().unwrap_or_default();
-    matches!(path, "/" | "/go" | "/sessions" | "/authorize" | "/device" | "/tokens")
+    matches!(path, "/" | "/go" | "/sessions" | "/aws-config" | "/authorize" | "/device" | "/tokens")
         || (path.starts_with("/roles/") && path.ends_with("/why"))
 }
 

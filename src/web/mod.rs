@@ -21,6 +21,7 @@ pub mod api;
 pub mod arrival;
 pub mod assets;
 pub mod aws;
+pub mod aws_config;
 pub mod container;
 pub mod context;
 mod dialect;

@@ -13,8 +13,8 @@ use super::principal::require_principal;
 use super::problem::{Kind, Problem};
 use super::session::Cookies;
 use super::{
-    api, arrival, aws, container, health, idc, oauth, oidc, picker, roles, saml, sessions, sign_in, sign_out, step_up,
-    tokens,
+    api, arrival, aws, aws_config, container, health, idc, oauth, oidc, picker, roles, saml, sessions, sign_in,
+    sign_out, step_up, tokens,
 };
 use crate::flows::sessions::Sessions;
 
@@ -133,6 +133,7 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
 
     r.get("/", SignedIn, picker::show);
     r.get("/go", SignedIn, picker::go);
+    r.get("/aws-config", SignedIn, aws_config::show);
     // A role may have a path; `{role}` takes the rest up to the last, fixed part.
     r.post("/roles/{account}/{role:.+}/console", SignedIn, roles::console);
     r.post("/roles/{account}/{role:.+}/credentials", SignedIn, roles::credentials);
@@ -152,8 +153,10 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
     r.post("/oauth/revoke", Client, oauth::token::revoke);
     r.get("/.well-known/oauth-authorization-server", Anyone, oauth::metadata::metadata);
 
+    r.get("/api/openapi.json", Anyone, api::openapi::openapi);
     r.get("/api/v1/me", Principal, api::me::me);
     r.get("/api/v1/roles", Principal, api::roles::roles);
+    r.get("/api/v1/aws-config", Principal, api::aws_config::aws_config);
     r.post("/api/v1/roles/{account}/{role:.+}/credentials", Principal, api::issue::credentials);
     r.post("/api/v1/roles/{account}/{role:.+}/console", Principal, api::issue::console);
 

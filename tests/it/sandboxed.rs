@@ -369,10 +369,16 @@ pub fn client() -> reqwest::Client {
     rolegate::sys::http::client(PATIENCE).expect("the machine has a certificate store")
 }
 
+/// Sends a request. Whatever the API answers, in any test, has to be in its description.
 pub async fn send(request: reqwest::RequestBuilder) -> Answer {
-    let response = request.timeout(PATIENCE).send().await.unwrap_or_else(|error| panic!("{error:?}"));
+    let (client, request) = request.timeout(PATIENCE).build_split();
+    let request = request.unwrap_or_else(|error| panic!("{error:?}"));
+    let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+    let response = client.execute(request).await.unwrap_or_else(|error| panic!("{error:?}"));
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Answer { status, headers, body: response.text().await.unwrap() }
+    let answer = Answer { status, headers, body: response.text().await.unwrap() };
+    crate::api::openapi::assert_documented(&method, &path, &answer);
+    answer
 }
 
 /// Asserts that this is a problem of this kind. Gives what it says and the id of its request.

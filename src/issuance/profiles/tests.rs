@@ -143,6 +143,19 @@ fn a_file_for_a_process_has_a_command_in_each_profile() {
 }
 
 #[test]
+fn a_command_holds_nothing_that_a_shell_would_read() {
+    let (region, file) = ("us-east-1".parse().unwrap(), "/t".parse().unwrap());
+    let payments = account(ONE, "Payments");
+    let odd = role(&payments, "$(id)/;x/Deploy");
+    let place = Place { account: &payments, role: &odd };
+    assert_eq!(plan(Way::Process, Helper::Rolegate, &region, &file).command(place), None);
+    let command = plan(Way::Process, Helper::Curl, &region, &file).command(place).unwrap();
+    assert!(command.contains("/%24%28id%29/%3Bx/Deploy/"), "{command}");
+    let text = plan(Way::Process, Helper::Rolegate, &region, &file).write([("x", place)]);
+    assert!(!text.contains('$') && text.contains("# No command:"), "{text}");
+}
+
+#[test]
 fn a_region_is_the_one_asked_for_where_the_partition_has_it() {
     let mut gov = account(TWO, "Gov");
     gov.partition = Partition::AwsUsGov;

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::body::Members;
-use super::{Acting, query, wrong};
+use super::{Acting, query, switch, wrong};
 use crate::access::Asked;
 use crate::aws::{AccountId, InvalidSessionPolicy, PolicyArn, Region, RoleName, SessionDuration, SessionPolicy};
 use crate::flows::current::Loaded;
@@ -85,7 +86,7 @@ impl ConsoleRequest {
 }
 
 /// A link to the console.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ConsoleLink {
     /// Opens the console for whoever has it: a secret until it was used or has expired.
     pub url: String,
@@ -176,6 +177,19 @@ fn fits(
 ///
 /// # Errors
 /// The request makes no sense, or [`IssueFlowError`](crate::flows::issue::IssueFlowError) as people are told it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/roles/{account}/{role}/credentials",
+    operation_id = "credentials",
+    tag = "use",
+    params(
+        ("account" = String, Path, pattern = "^[0-9]{12}$", example = "111122223333", description = "The account's id."),
+        ("role" = String, Path, example = "ReadOnly", description = "The role's name with its path, whose slashes may stand as they are."),
+        ("format" = Option<String>, Query, pattern = "^(json|process|env|fish|powershell|cmd|ini)$", description = "How they are written: json (if left out), process, env, fish, powershell, cmd or ini."),
+        ("download" = Option<bool>, Query, description = "Whether a browser is to save them as a file."),
+    ),
+    responses((status = 200, description = "Credentials."))
+)]
 pub async fn credentials(
     request: HttpRequest,
     user: Acting,
@@ -186,11 +200,7 @@ pub async fn credentials(
     let Acting(user) = user;
     let fields = query(&request, &["format", "download"])?;
     let format = format(&fields)?;
-    let download = match fields.get("download") {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => return Err(wrong("`download` is true or false.")),
-    };
+    let download = switch(&fields, "download")?;
     let (account, role) = role_in(&path)?;
     let mut body = CredentialsRequest::read(members)?;
     let session_policy = body.session_policy()?;
@@ -227,6 +237,17 @@ fn format(fields: &Fields) -> Result<Format, Problem> {
 ///
 /// # Errors
 /// The request makes no sense, or [`IssueFlowError`](crate::flows::issue::IssueFlowError) as people are told it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/roles/{account}/{role}/console",
+    operation_id = "console",
+    tag = "use",
+    params(
+        ("account" = String, Path, pattern = "^[0-9]{12}$", example = "111122223333", description = "The account's id."),
+        ("role" = String, Path, example = "ReadOnly", description = "The role's name with its path, whose slashes may stand as they are."),
+    ),
+    responses((status = 200, description = "A link, for one person and a short time.", body = ConsoleLink))
+)]
 pub async fn console(
     request: HttpRequest,
     user: Acting,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::query;
 use crate::flows::Ground;
@@ -14,7 +15,7 @@ use crate::web::problem::Problem;
 use crate::web::session::csrf_token;
 
 /// Who is behind a token or session, as the identity provider vouched for them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Me {
     /// The connector they came through.
     pub connector: String,
@@ -34,7 +35,7 @@ pub struct Me {
 }
 
 /// How long this goes on, and how it began.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Session {
     /// When the session began, or the token was allowed.
     pub created: Timestamp,
@@ -48,7 +49,7 @@ pub struct Session {
 }
 
 /// The token that was sent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Token {
     /// Names it in lists and in the audit log; opens nothing.
     pub id: String,
@@ -69,6 +70,13 @@ pub struct Token {
 ///
 /// # Errors
 /// A parameter, for there are none.
+#[utoipa::path(
+    get,
+    path = "/api/v1/me",
+    operation_id = "me",
+    tag = "person",
+    responses((status = 200, description = "Who is behind this token or session.", body = Me))
+)]
 pub async fn me(request: HttpRequest, user: Principal, ground: web::Data<Ground>) -> Result<HttpResponse, Problem> {
     query(&request, &[])?;
     let identity = user.identity();

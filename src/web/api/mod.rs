@@ -5,9 +5,11 @@
 //! mistake somebody should hear of, and not a wish that is quietly left out.
 
 mod acting;
+pub mod aws_config;
 mod body;
 pub mod issue;
 pub mod me;
+pub mod openapi;
 pub mod roles;
 
 pub use acting::Acting;
@@ -27,4 +29,13 @@ fn query(request: &HttpRequest, known: &[&str]) -> Result<Fields, Problem> {
 /// A parameter or member that cannot be what was sent.
 fn wrong(sentence: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::new(Kind::BadRequest).detail(sentence)
+}
+
+/// A parameter that is true or false; false when it was not sent.
+fn switch(fields: &Fields, name: &'static str) -> Result<bool, Problem> {
+    match fields.get(name) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(wrong(format!("`{name}` is true or false."))),
+    }
 }

@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{query, wrong};
 use crate::access::{AskedAuthentication, Decision, RoleAccess, Scope};
@@ -20,7 +21,7 @@ use crate::web::problem::Problem;
 use crate::web::search::Search;
 
 /// One page of the roles somebody may use, by account id and role name.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct RolePage {
     pub roles: Vec<RoleEntry>,
     /// How many there are on all pages.
@@ -32,7 +33,7 @@ pub struct RolePage {
 }
 
 /// A role somebody may use.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct RoleEntry {
     pub account: String,
     pub account_name: String,
@@ -58,7 +59,7 @@ pub struct RoleEntry {
 }
 
 /// A rule that grants a role.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Reason {
     /// The rule's id in the catalog.
     pub rule: String,
@@ -66,7 +67,7 @@ pub struct Reason {
 }
 
 /// A value of the person's that met a condition of a rule.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Because {
     pub attribute: String,
     pub value: String,
@@ -93,14 +94,15 @@ impl Cursor {
 }
 
 /// Which roles are asked for.
-pub(super) struct Wanted {
+#[derive(Debug)]
+pub(in crate::web) struct Wanted {
     pub search: Search,
     pub account: Option<AccountId>,
 }
 
 impl Wanted {
     /// From a filter and `account`.
-    pub(super) fn of(fields: &Fields, filter: &'static str) -> Result<Self, Problem> {
+    pub(in crate::web) fn of(fields: &Fields, filter: &'static str) -> Result<Self, Problem> {
         let typed = fields.get(filter).unwrap_or_default();
         if typed.chars().count() > Search::LONGEST {
             return Err(wrong(format!("`{filter}` has more than {} characters.", Search::LONGEST)));
@@ -110,13 +112,13 @@ impl Wanted {
         Ok(Self { search: Search::new(typed), account })
     }
 
-    pub(super) fn matches(&self, access: &RoleAccess<'_>) -> bool {
+    pub(in crate::web) fn matches(&self, access: &RoleAccess<'_>) -> bool {
         self.account.is_none_or(|account| access.account().id == account) && self.search.finds_access(access)
     }
 }
 
 /// What a token or session may see, with the name each has as a profile. Names are made of all, before any filter.
-pub(super) fn in_scope<'d>(
+pub(in crate::web) fn in_scope<'d>(
     decision: &'d Decision,
     scope: &Scope,
     template: &NameTemplate,
@@ -136,6 +138,19 @@ pub(super) fn in_scope<'d>(
 ///
 /// # Errors
 /// A parameter makes no sense, or the database refuses.
+#[utoipa::path(
+    get,
+    path = "/api/v1/roles",
+    operation_id = "roles",
+    tag = "person",
+    params(
+        ("q" = Option<String>, Query, max_length = 200, description = "Words, each of which must be somewhere in the role's or its account's name, id, tags or description, as in the picker."),
+        ("account" = Option<String>, Query, pattern = "^[0-9]{12}$", description = "Roles of this account only."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "How many on a page; 1000 if left out."),
+        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before. Roles have a fixed order, so what comes and goes between two pages leaves none out and tells none twice."),
+    ),
+    responses((status = 200, description = "A page of roles, by account id and name.", body = RolePage))
+)]
 pub async fn roles(
     request: HttpRequest,
     user: Principal,

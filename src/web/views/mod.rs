@@ -5,6 +5,7 @@
 //! Each also has samples, error and empty states included, so every page can be rendered in a test and looked at:
 //! `ROLEGATE_RENDER_DIR=/some/dir cargo test --lib views` writes them all.
 
+pub mod aws_config;
 pub mod credentials;
 pub mod go;
 pub mod oauth;
@@ -18,6 +19,7 @@ pub mod step_up;
 pub mod tokens;
 pub mod why;
 
+pub use aws_config::AwsConfigPage;
 pub use credentials::{CredentialsPage, Format};
 pub use go::Go;
 pub use oauth::{ConsentPage, DeviceConfirmPage, DeviceDonePage, DevicePage};

@@ -25,6 +25,7 @@ fn pages() -> Vec<(&'static str, String)> {
         .chain(rendered(StepUpPage::samples()))
         .chain(rendered(ContinuePage::samples()))
         .chain(rendered(CredentialsPage::samples()))
+        .chain(rendered(AwsConfigPage::samples()))
         .chain(rendered(ConsentPage::samples()))
         .chain(rendered(DevicePage::samples()))
         .chain(rendered(DeviceConfirmPage::samples()))

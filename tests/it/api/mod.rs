@@ -1,7 +1,10 @@
 //! `/api/v1`: what programs are told, what they get, and what they are told when they get nothing.
 
+mod aws_config;
 mod issue;
 mod lists;
+pub mod openapi;
+mod pasted;
 
 use jiff::SignedDuration;
 use rolegate::access::Scope;
