@@ -130,7 +130,8 @@ async fn a_session_policy_reaches_sts() {
     });
     let arn = "arn:aws:iam::aws:policy/ReadOnlyAccess";
     for policy in [document.clone(), Value::String(serde_json::to_string_pretty(&document).unwrap())] {
-        let answer = program.post_json(CREDENTIALS, &json!({ "policy": policy, "policy_arns": [arn] })).await;
+        let answer =
+            program.post_json(CREDENTIALS, &json!({ "policy": policy, "policy_arns": [arn], "fresh": true })).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         let asked = asked_of_sts(&world);
         assert_eq!(value(&asked, "Policy"), Some(document.to_string().as_str()));
