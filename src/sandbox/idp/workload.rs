@@ -82,10 +82,10 @@ impl Like {
                 let about = match (&environment, event.as_str()) {
                     (Some(environment), _) => format!("environment:{environment}"),
                     (None, "pull_request") => "pull_request".to_owned(),
-                    (None, _) => format!("ref:{}", r#ref),
+                    (None, _) => format!("ref:{ref}"),
                 };
                 let kind = if r#ref.starts_with("refs/tags/") { "tag" } else { "branch" };
-                let workflow = format!("{repository}/.github/workflows/deploy.yml@{}", r#ref);
+                let workflow = format!("{repository}/.github/workflows/deploy.yml@{ref}");
                 let mut claims = json!({
                     "sub": format!("repo:{repository}:{about}"), "jti": id, "repository": repository,
                     "repository_owner": owner, "repository_id": number(&repository), "repository_owner_id": number(&owner),
