@@ -261,6 +261,6 @@ fn describe(event: Event, permit: &Permit) -> Event {
         .with_some("policy_arns", (!arns.is_empty()).then_some(arns))
 }
 
-fn object(pairs: &[(String, String)]) -> serde_json::Value {
-    pairs.iter().map(|(name, value)| (name.clone(), serde_json::Value::from(value.as_str()))).collect()
+fn object(pairs: &[(String, String)]) -> Value {
+    pairs.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect()
 }
