@@ -29,6 +29,9 @@ pub struct AwsConfigArgs {
     /// Only roles in which these words occur
     #[arg(long, value_name = "WORDS")]
     pub filter: Option<String>,
+    /// The region of the profiles, if not the one the catalog names
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
     /// The file to merge into [default: AWS_CONFIG_FILE or ~/.aws/config]; - prints the profiles alone
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
@@ -57,7 +60,7 @@ pub enum AwsConfigError {
 pub async fn run(args: &AwsConfigArgs, around: &Surroundings) -> Result<(), ClientError> {
     let session = Session::open(&args.server, around)?;
     let mut call = Call::get("/api/v1/aws-config").with("way", args.way.as_str());
-    for (name, value) in [("template", &args.template), ("filter", &args.filter)] {
+    for (name, value) in [("template", &args.template), ("filter", &args.filter), ("region", &args.region)] {
         if let Some(value) = value {
             call = call.with(name, value.as_str());
         }

@@ -12,6 +12,7 @@ use crate::browser_client::{Browser, Page};
 use crate::sandboxed::{Sandboxed, enter};
 use crate::tools::rolegate;
 
+mod aws_config;
 mod creds;
 mod exec;
 mod login;
