@@ -226,7 +226,11 @@ async fn where_a_connector_takes_each_token_once_a_copy_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_issuer_that_cannot_be_asked_is_no_fault_of_the_job() {
     let scene = Scene::start().await;
-    scene.issuer.answer(crate::hostile_oidc::play::DISCOVERY, Says::text(500, "text/plain", "no"));
+    // At an address that the broker, which looks at issuers in the background too, has not asked yet.
+    scene.issuer.answer("/broken", Says::text(500, "text/plain", "no"));
+    let address = format!("jwks_uri = \"{}/broken\"", scene.issuer.base);
+    scene.broker.apply(&format!("{}{RULES}", scene.connector(CI, &address, ATTRIBUTES))).await;
+    scene.clock.advance_secs(10);
     let answer = scene.exchange(&scene.job().compact(), &[]).await;
     scene.refused(&answer, (503, "temporarily_unavailable"), "provider-status").await;
     assert_eq!(
