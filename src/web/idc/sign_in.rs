@@ -15,6 +15,7 @@ use crate::flows::authorize::Authorize;
 use crate::flows::clients::{Client, Clients, RegistrationError};
 use crate::flows::device::Devices;
 use crate::flows::grant_tokens::{CodeGrant, GrantError, GrantTokens, Granted};
+use crate::sys::Bearer;
 use crate::sys::json::{self, Object};
 use crate::web::caller;
 use crate::web::context::client_address;
@@ -154,7 +155,7 @@ pub async fn token(
             access_token: granted.access.expose_secret(),
             token_type: "Bearer",
             expires_in: granted.expires_in.as_secs(),
-            refresh_token: granted.refresh.as_ref().map(|token| token.expose_secret()),
+            refresh_token: granted.refresh.as_ref().map(Bearer::expose_secret),
         })),
         Err(problem) => {
             if !problem.is_wait() {

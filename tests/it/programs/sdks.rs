@@ -118,9 +118,7 @@ async fn the_sdk_for_javascript_renews_what_it_has_by_the_container_endpoint_and
     let home = Home::new(&world, PAYMENTS, DEPLOY);
     sign_in(&home, &mut lin, Way::SameComputer).await;
     let mut command = home.js("sso");
-    // It reads no section of services for this.
-    let idc = world.broker.at("/idc");
-    command.env("AWS_PROFILE", "sso").env("AWS_ENDPOINT_URL_SSO", &idc).env("AWS_ENDPOINT_URL_SSO_OIDC", &idc);
+    command.env("AWS_PROFILE", "sso");
     three_hours(&world, &home, Talk::start(command)).await;
 }
 

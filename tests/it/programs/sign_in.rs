@@ -56,21 +56,21 @@ async fn registered(world: &Sandboxed) -> (String, String) {
     (told["clientId"].as_str().unwrap().to_owned(), told["clientSecret"].as_str().unwrap().to_owned())
 }
 
-fn asks(client: &(String, String), more: Value) -> Value {
+fn asks(client: &(String, String), more: &Value) -> Value {
     let mut body = json!({ "clientId": client.0, "clientSecret": client.1 });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body
 }
 
 async fn device(world: &Sandboxed, client: &(String, String)) -> Value {
-    let body = asks(client, json!({ "startUrl": "https://rolegate.awsapps.com/start" }));
+    let body = asks(client, &json!({ "startUrl": "https://rolegate.awsapps.com/start" }));
     let answer = call(world, "/idc/device_authorization", &body).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     answer.json()
 }
 
 async fn token(world: &Sandboxed, client: &(String, String), more: Value) -> Answer {
-    call(world, "/idc/token", &asks(client, more)).await
+    call(world, "/idc/token", &asks(client, &more)).await
 }
 
 async fn decide(person: &mut Person, complete: &str, decision: &str) {
@@ -175,7 +175,7 @@ async fn a_device_that_is_refused_expired_or_switched_off_is_told_which() {
 
     let off = Sandboxed::with(Broker::wishes().set("tokens.device_codes", "off")).await;
     let client = registered(&off).await;
-    let body = asks(&client, json!({ "startUrl": "https://rolegate.awsapps.com/start" }));
+    let body = asks(&client, &json!({ "startUrl": "https://rolegate.awsapps.com/start" }));
     let answer = call(&off, "/idc/device_authorization", &body).await;
     let sentence = exception(&answer, 400, "UnauthorizedClientException", "unauthorized_client");
     assert_eq!(sentence, "device codes are switched off here; sign in with a browser on the computer itself");
@@ -192,7 +192,7 @@ async fn a_client_that_does_not_prove_itself_or_makes_no_sense_is_told_in_the_mo
         let client = (id.to_owned(), secret.to_owned());
         let answer = token(&world, &client, device.clone()).await;
         exception(&answer, 401, "InvalidClientException", "invalid_client");
-        let body = asks(&client, json!({ "startUrl": "https://rolegate.awsapps.com/start" }));
+        let body = asks(&client, &json!({ "startUrl": "https://rolegate.awsapps.com/start" }));
         let answer = call(&world, "/idc/device_authorization", &body).await;
         exception(&answer, 401, "InvalidClientException", "invalid_client");
     }
