@@ -29,6 +29,9 @@ pub enum GrantError {
     ExpiredToken,
     #[error("the person refused")]
     AccessDenied,
+    /// More of it comes from that network than is looked into, or recorded.
+    #[error("too much that comes to nothing is sent from there")]
+    TooOften,
     #[error("granting was interrupted")]
     Interrupted,
     #[error(transparent)]
@@ -106,7 +109,7 @@ impl GrantError {
             Self::SlowDown => "slow_down",
             Self::ExpiredToken => "expired_token",
             Self::AccessDenied => "access_denied",
-            Self::Interrupted | Self::Store(_) => "temporarily_unavailable",
+            Self::TooOften | Self::Interrupted | Self::Store(_) => "temporarily_unavailable",
         }
     }
 
@@ -114,7 +117,7 @@ impl GrantError {
     #[must_use]
     pub fn description(&self) -> String {
         match self {
-            Self::Interrupted | Self::Store(_) => "Nothing was granted. Please try again in a moment.".to_owned(),
+            Self::TooOften | Self::Interrupted | Self::Store(_) => "Nothing was granted. Please try again in a moment.".to_owned(),
             told => told.to_string(),
         }
     }

@@ -87,7 +87,8 @@ impl GrantTokens {
     }
 
     /// Exchanges a refresh token for its successor and an access token. `scope` may be less than was allowed, for the
-    /// access token alone.
+    /// access token alone. `counted` counts a refusal before it is recorded: nothing else keeps a token from being
+    /// presented wrongly for ever.
     ///
     /// # Errors
     /// [`GrantError`]. A second use after the grace ends the authorization.
@@ -97,12 +98,13 @@ impl GrantTokens {
         token: &str,
         scope: Option<&str>,
         caller: &Caller,
+        counted: impl Fn() -> bool + Send + 'static,
     ) -> Result<Granted, GrantError> {
         let token = Bearer::parse(token).filter(|token| token.kind() == BearerKind::Refresh);
         let token = token.ok_or(Invalid::RefreshUnknown)?;
         let asked = scope.filter(|text| !text.trim().is_empty()).map(str::parse::<Scope>).transpose()?;
         let (flow, client, caller) = (self.clone(), client.clone(), caller.clone());
-        self.to_its_end(async move { flow.exchange_refresh(&client, &token, asked, &caller).await }).await
+        self.to_its_end(async move { flow.exchange_refresh(&client, &token, asked, &caller, counted).await }).await
     }
 
     /// Exchanges a device code, once somebody has approved it.
@@ -117,14 +119,24 @@ impl GrantTokens {
 
     /// Ends what a token belongs to, whichever kind it is: whoever has it may. An unknown one is no error.
     ///
-    /// `client` is the one that asks, if it says so; tokens of another are not its to revoke.
+    /// `client` is the one that asks, if it says so; tokens of another are not its to revoke. `counted` is as in
+    /// [`by_refresh`](Self::by_refresh).
     ///
     /// # Errors
     /// [`Invalid::RefreshOfOtherClient`], or the database refuses. Spec: RFC 7009 2.1, 2.2.
-    pub async fn revoke(&self, client: Option<&Client>, token: &str, caller: &Caller) -> Result<(), GrantError> {
+    pub async fn revoke(
+        &self,
+        client: Option<&Client>,
+        token: &str,
+        caller: &Caller,
+        counted: impl Fn() -> bool,
+    ) -> Result<(), GrantError> {
         let Some(token) = Bearer::parse(token) else { return Ok(()) };
         let Some(found) = self.ground.store.token(&token.hash(), token.kind()).await? else { return Ok(()) };
         if let Some(client) = client.filter(|client| client.id != found.authorization.client) {
+            if !counted() {
+                return Err(GrantError::TooOften);
+            }
             let event =
                 refused(client, "revocation", Invalid::RefreshOfOtherClient, Some(&found.authorization), caller);
             self.ground.record(&event).await?;
@@ -190,6 +202,8 @@ impl GrantTokens {
             return Ok(Err(Invalid::DeviceUnknown.into()));
         };
         if request.client != client.id {
+            // Once is enough: a stranger who began it as one client could go on presenting it as another.
+            devices::remove(&mut tx, hash).await?;
             return self.refuse(tx, client, GRANT, Invalid::DeviceOfOtherClient, None, caller).await;
         }
         if now >= request.expires {
@@ -228,6 +242,7 @@ impl GrantTokens {
         token: &Bearer,
         asked: Option<Scope>,
         caller: &Caller,
+        counted: impl Fn() -> bool,
     ) -> Judged<Granted> {
         const GRANT: &str = "refresh_token";
         let now = self.ground.clock.now();
@@ -238,8 +253,11 @@ impl GrantTokens {
         };
         let authorization = &found.authorization;
         if let Err(invalid) = self.judge_refresh(&found, client, now) {
+            // That one happens once, and must whoever sends it.
             if invalid == Invalid::RefreshReused {
                 self.end(&mut tx, &authorization.id, invalid, caller).await?;
+            } else if !counted() {
+                return Ok(Err(GrantError::TooOften));
             }
             return self.refuse(tx, client, GRANT, invalid, Some(authorization), caller).await;
         }

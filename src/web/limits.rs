@@ -3,6 +3,8 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
@@ -79,6 +81,26 @@ impl From<Rate> for Quota {
     }
 }
 
+/// A request that counts as a step of signing in if it comes to nothing: once, whoever finds out first.
+#[derive(Debug, Clone)]
+pub struct Strike {
+    limits: Arc<Limits>,
+    address: IpAddr,
+    /// How long to wait, where it was one too many.
+    counted: Arc<OnceLock<Option<Duration>>>,
+}
+
+impl Strike {
+    /// Counts it, unless it was.
+    ///
+    /// # Errors
+    /// [`Kind::TooManyRequests`] with the time to wait.
+    pub fn count(&self) -> Result<(), Problem> {
+        let wait = self.counted.get_or_init(|| wait_for(&self.limits.sign_in, &Network::from(self.address)));
+        wait.map_or(Ok(()), |wait| Err(too_many(wait)))
+    }
+}
+
 impl Limits {
     #[must_use]
     pub fn new(sign_in: Rate, program: Rate) -> Self {
@@ -97,6 +119,12 @@ impl Limits {
     /// [`Kind::TooManyRequests`] with the time to wait.
     pub fn sign_in(&self, address: IpAddr) -> Result<(), Problem> {
         check(&self.sign_in, &Network::from(address))
+    }
+
+    /// What a request counts for if it comes to nothing.
+    #[must_use]
+    pub fn strike(self: &Arc<Self>, address: IpAddr) -> Strike {
+        Strike { limits: Arc::clone(self), address, counted: Arc::default() }
     }
 
     /// Counts a message of one server to another against the address it comes from, before it is looked at.
@@ -140,10 +168,17 @@ impl Limits {
 }
 
 fn check<K: Clone + Hash + Eq>(limiter: &DefaultKeyedRateLimiter<K>, key: &K) -> Result<(), Problem> {
-    limiter.check_key(key).map_err(|early| {
-        let wait = early.wait_time_from(DefaultClock::default().now());
-        Problem::new(Kind::TooManyRequests).retry_after(wait.max(std::time::Duration::from_secs(1)))
-    })
+    wait_for(limiter, key).map_or(Ok(()), |wait| Err(too_many(wait)))
+}
+
+/// How long to wait, where it is one too many.
+fn wait_for<K: Clone + Hash + Eq>(limiter: &DefaultKeyedRateLimiter<K>, key: &K) -> Option<Duration> {
+    let early = limiter.check_key(key).err()?;
+    Some(early.wait_time_from(DefaultClock::default().now()).max(Duration::from_secs(1)))
+}
+
+fn too_many(wait: Duration) -> Problem {
+    Problem::new(Kind::TooManyRequests).retry_after(wait)
 }
 
 #[cfg(test)]
@@ -153,7 +188,7 @@ mod tests {
     #[test]
     fn one_network_is_limited_and_another_is_not() {
         let rate = Rate { per_minute: NonZeroU32::new(1).unwrap(), burst: NonZeroU32::new(2).unwrap() };
-        let limits = Limits::new(rate, rate);
+        let limits = Arc::new(Limits::new(rate, rate));
         let at = |text: &str| limits.sign_in(text.parse().unwrap());
         assert!(at("192.0.2.1").is_ok() && at("192.0.2.1").is_ok());
         let refused = at("192.0.2.1").unwrap_err();
@@ -162,6 +197,9 @@ mod tests {
         assert!(at("192.0.2.2").is_ok());
         assert!(at("2001:db8::1").is_ok() && at("2001:db8::2").is_ok());
         assert!(at("2001:db8::3").is_err(), "the same /64");
+        let strike = limits.strike("192.0.2.3".parse().unwrap());
+        assert!((0..5).all(|_| strike.count().is_ok()), "one request is counted once");
+        assert!(at("192.0.2.3").is_ok() && at("192.0.2.3").is_err());
         let told = || limits.told("192.0.2.1".parse().unwrap()).is_ok();
         assert_eq!((0..50).filter(|_| told()).count(), 40, "many times as often, and counted apart");
     }

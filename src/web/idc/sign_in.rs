@@ -20,7 +20,7 @@ use crate::sys::json::{self, Object};
 use crate::web::caller;
 use crate::web::context::client_address;
 use crate::web::fields::read_body;
-use crate::web::limits::Limits;
+use crate::web::limits::{Limits, Strike};
 use crate::web::oauth::token::device_pages;
 use crate::web::problem::{Kind, Problem};
 use crate::web::programs::refuse_browsers;
@@ -149,8 +149,9 @@ pub async fn token(
 ) -> Result<HttpResponse, Problem> {
     // Devices ask every few seconds until somebody has approved. What comes to nothing counts as strangers' tries do.
     limits.told(client_address(&request))?;
+    let strike = limits.strike(client_address(&request));
     let asked = Asked::read(&request, payload).await?;
-    match exchange(&request, &asked, &clients, &flow).await {
+    match exchange(&request, &asked, &clients, &flow, &strike).await {
         Ok(granted) => Ok(answer(&Tokens {
             access_token: granted.access.expose_secret(),
             token_type: "Bearer",
@@ -159,7 +160,7 @@ pub async fn token(
         })),
         Err(problem) => {
             if !problem.is_wait() {
-                limits.sign_in(client_address(&request))?;
+                strike.count()?;
             }
             Err(problem)
         }
@@ -171,6 +172,7 @@ async fn exchange(
     asked: &Asked,
     clients: &Clients,
     flow: &GrantTokens,
+    strike: &Strike,
 ) -> Result<Granted, Problem> {
     let client = client(asked, clients)?;
     let caller = caller(request);
@@ -186,7 +188,8 @@ async fn exchange(
         }
         REFRESH_TOKEN => {
             let scope = asked.texts("scope")?.join(" ");
-            flow.by_refresh(&client, asked.need("refreshToken")?, Some(&scope), &caller).await
+            let (token, strike) = (asked.need("refreshToken")?, strike.clone());
+            flow.by_refresh(&client, token, Some(&scope), &caller, move || strike.count().is_ok()).await
         }
         _ => Err(GrantError::UnsupportedGrantType),
     };
@@ -215,7 +218,7 @@ fn refused(code: &'static str, sentence: impl Into<std::borrow::Cow<'static, str
 /// A refusal as the clients of this protocol are told it.
 fn told(error: GrantError) -> Problem {
     let kind = match &error {
-        GrantError::Interrupted | GrantError::Store(_) => Kind::Unavailable,
+        GrantError::TooOften | GrantError::Interrupted | GrantError::Store(_) => Kind::Unavailable,
         _ => Kind::BadRequest,
     };
     Problem::new(kind).detail(error.description()).oauth(error.code()).caused_by(error)

@@ -22,7 +22,7 @@ pub mod token;
 fn refusal(error: &GrantError, request: &HttpRequest) -> HttpResponse {
     let status = match error {
         GrantError::InvalidClient(_) => StatusCode::UNAUTHORIZED,
-        GrantError::Store(_) | GrantError::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
+        GrantError::TooOften | GrantError::Store(_) | GrantError::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_REQUEST,
     };
     let (id, address) = (context::request_id(request), context::client_address(request));

@@ -15,7 +15,7 @@ use crate::flows::device::Devices;
 use crate::flows::exchange::Exchange;
 use crate::flows::grant_tokens::{CodeGrant, GrantError, GrantTokens, Granted};
 use crate::web::fields::{Fields, FormError, read_form};
-use crate::web::limits::Limits;
+use crate::web::limits::{Limits, Strike};
 use crate::web::problem::Problem;
 use crate::web::{caller, context};
 
@@ -34,16 +34,17 @@ pub async fn token(
     limits: web::Data<Limits>,
 ) -> Result<HttpResponse, Problem> {
     limits.told(context::client_address(&request))?;
+    let strike = limits.strike(context::client_address(&request));
     let fields = match form(&request, payload).await? {
         Ok(fields) => fields,
-        Err(error) => return refuse(&error, &request, &limits),
+        Err(error) => return refuse(&error, &request, &strike),
     };
     if fields.filled("grant_type") == Some(super::exchange::GRANT) {
         return super::exchange::exchange(&request, &fields, &workloads, &limits).await;
     }
-    match exchange(&request, &fields, &clients, &flow).await {
+    match exchange(&request, &fields, &clients, &flow, &strike).await {
         Ok(granted) => Ok(answer(&granted)),
-        Err(error) => refuse(&error, &request, &limits),
+        Err(error) => refuse(&error, &request, &strike),
     }
 }
 
@@ -52,6 +53,7 @@ async fn exchange(
     fields: &Fields,
     clients: &Clients,
     flow: &GrantTokens,
+    strike: &Strike,
 ) -> Result<Granted, GrantError> {
     let caller = caller(request);
     // One arm for each grant; RFC 6749 4.5 leaves room for others.
@@ -67,7 +69,9 @@ async fn exchange(
         }
         "refresh_token" => {
             let client = client(request, fields, clients)?;
-            flow.by_refresh(&client, need(fields, "refresh_token")?, fields.filled("scope"), &caller).await
+            let (token, scope) = (need(fields, "refresh_token")?, fields.filled("scope"));
+            let strike = strike.clone();
+            flow.by_refresh(&client, token, scope, &caller, move || strike.count().is_ok()).await
         }
         DEVICE_CODE => {
             let client = client(request, fields, clients)?;
@@ -136,27 +140,29 @@ pub async fn revoke(
     limits: web::Data<Limits>,
 ) -> Result<HttpResponse, Problem> {
     limits.told(context::client_address(&request))?;
+    let strike = limits.strike(context::client_address(&request));
     let fields = match form(&request, payload).await? {
         Ok(fields) => fields,
-        Err(error) => return refuse(&error, &request, &limits),
+        Err(error) => return refuse(&error, &request, &strike),
     };
     let revoked = async {
         let client = match fields.filled("client_id") {
             Some(_) => Some(client(&request, &fields, &clients)?),
             None => None,
         };
-        flow.revoke(client.as_ref(), need(&fields, "token")?, &caller(&request)).await
+        let counted = || strike.count().is_ok();
+        flow.revoke(client.as_ref(), need(&fields, "token")?, &caller(&request), counted).await
     };
     match revoked.await {
         Ok(()) => Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).finish()),
-        Err(error) => refuse(&error, &request, &limits),
+        Err(error) => refuse(&error, &request, &strike),
     }
 }
 
 /// Refuses, and counts it; one who waits for somebody's word does nothing wrong.
-fn refuse(error: &GrantError, request: &HttpRequest, limits: &Limits) -> Result<HttpResponse, Problem> {
+fn refuse(error: &GrantError, request: &HttpRequest, strike: &Strike) -> Result<HttpResponse, Problem> {
     if !matches!(error, GrantError::AuthorizationPending | GrantError::SlowDown | GrantError::Store(_)) {
-        limits.sign_in(context::client_address(request))?;
+        strike.count()?;
     }
     Ok(refusal(error, request))
 }

@@ -187,6 +187,32 @@ async fn grants_that_there_are_not_are_called_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_network_has_more_refusals_recorded_than_its_rate_allows() {
+    let world =
+        Sandboxed::with(Broker::wishes().set("limits.sign_in_per_minute", "1").set("limits.sign_in_burst", "20")).await;
+    let asha = world.sign_in_as("asha").await;
+    let (access, refresh) = signed_in(&world, &asha).await;
+    let (id, secret) = registered(&world.broker, "thief");
+    let presents = refreshes(&refresh).set("client_id", &id).set("client_secret", &secret);
+    let gives_back = presents.clone().without("grant_type").set("token", &access);
+    let before = head(&world.broker).await;
+    for _ in 0..15 {
+        token(&world.broker, &presents).await;
+        post(&world.broker, "/oauth/revoke", &gives_back).await;
+    }
+    for (path, sent) in [("/oauth/token", &presents), ("/oauth/revoke", &gives_back)] {
+        let answer = post(&world.broker, path, sent).await;
+        assert_eq!((answer.status, answer.header("retry-after").is_empty()), (429, false), "{}", answer.body);
+    }
+    let recorded = tokens_since(&world.broker, before).await;
+    assert!((5..=20).contains(&recorded.len()), "{}", recorded.len());
+    for (kind, body) in &recorded {
+        assert_eq!((kind.as_str(), &body["cause"]), ("token.refused", &json!("refresh-token-of-other-client")));
+    }
+    assert_eq!(me(&world.broker, &access).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_comes_to_nothing_counts_against_the_address_it_comes_from() {
     let world =
         Sandboxed::with(Broker::wishes().set("limits.sign_in_per_minute", "1").set("limits.sign_in_burst", "20")).await;
