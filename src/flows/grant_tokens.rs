@@ -15,7 +15,7 @@ pub use super::grant_error::{GrantError, Invalid};
 
 use super::clients::Client;
 use super::tokens::{Tokens, revoked_because};
-use super::{Caller, Ground, public_id};
+use super::{Caller, Ground, personal_tokens, public_id};
 use crate::access::Scope;
 use crate::audit::{Event, Kind};
 use crate::identity::VerifiedIdentity;
@@ -315,11 +315,18 @@ impl GrantTokens {
         (derive(BearerKind::Access, &format!("access {scope}")), derive(BearerKind::Refresh, "refresh"))
     }
 
-    /// How long a program that is allowed now may act: never longer than the session at the identity provider.
+    /// How long a program that is allowed now, in a session that ends then, may act: never longer than the session at the
+    /// identity provider, and longer than the one here only where the person has just signed in. Otherwise whoever finds
+    /// a browser open, or steals its cookie, could make a longer sign-in of it.
     #[must_use]
-    pub fn sign_in_until(&self, identity: &VerifiedIdentity, now: Timestamp) -> Timestamp {
+    pub fn sign_in_until(&self, identity: &VerifiedIdentity, session_ends: Timestamp, now: Timestamp) -> Timestamp {
         let ours = now.checked_add(self.tokens.rules.sign_in).unwrap_or(Timestamp::MAX);
-        identity.authentication.session_not_on_or_after.map_or(ours, |theirs| ours.min(theirs))
+        let authentication = &identity.authentication;
+        let ours = match personal_tokens::demand().unmet(authentication, now, SignedDuration::ZERO) {
+            None => ours,
+            Some(_) => ours.min(session_ends),
+        };
+        authentication.session_not_on_or_after.map_or(ours, |theirs| ours.min(theirs))
     }
 
     fn access_until(&self, now: Timestamp, authorization_ends: Timestamp) -> Timestamp {
@@ -336,7 +343,7 @@ impl GrantTokens {
         caller: &Caller,
     ) -> Result<Granted, StoreError> {
         let identity = allowed.session.identity;
-        let expires = self.sign_in_until(&identity, now);
+        let expires = self.sign_in_until(&identity, allowed.session.expires, now);
         let authorization = Authorization {
             id: public_id(&*self.ground.rng),
             kind: AuthorizationKind::SignIn,

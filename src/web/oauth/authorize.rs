@@ -69,7 +69,7 @@ pub async fn ask(
     };
     let loaded = catalog.get().await?;
     let roles = loaded.policy.decide(&user.0.identity).roles().count();
-    let until = tokens.sign_in_until(&user.0.identity, ground.clock.now());
+    let until = tokens.sign_in_until(&user.0.identity, user.0.expires, ground.clock.now());
     let mut response = page(&ConsentPage {
         shell: shell(&user.0, &loaded.catalog, &ground, &here(&request)),
         client: asked.client.name.clone(),

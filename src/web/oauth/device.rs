@@ -96,7 +96,7 @@ async fn confirm(
     let loaded = data::<CurrentCatalog>(request).get().await?;
     let ground = data::<Ground>(request);
     let now = ground.clock.now();
-    let until = data::<GrantTokens>(request).sign_in_until(&user.0.identity, now);
+    let until = data::<GrantTokens>(request).sign_in_until(&user.0.identity, user.0.expires, now);
     let roles = loaded.policy.decide(&user.0.identity).roles().count();
     Ok(page(&DeviceConfirmPage {
         shell: shell(&user.0, &loaded.catalog, ground, &super::device_path()),

@@ -171,6 +171,42 @@ async fn no_sign_in_of_a_terminal_outlives_the_session_at_the_identity_provider(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_a_recent_sign_in_gives_a_program_more_time_than_the_browser_session_has() {
+    let wishes =
+        Broker::wishes().set("session.absolute_timeout", "2h").set("tokens.sign_in_lifetime", "6h");
+    let world = Sandboxed::with(wishes).await;
+    let began = world.broker.now();
+    let asha = world.sign_in_as("asha").await;
+    let lasts = async || {
+        let before = head(&world.broker).await;
+        signed_in(&world, &asha).await;
+        let event = only_event(&world.broker, before, "token.issued").await;
+        let expires: jiff::Timestamp = event["expires"].as_str().unwrap().parse().unwrap();
+        expires.duration_since(began).as_mins()
+    };
+    assert!((359..=361).contains(&lasts().await), "who has just signed in is not asked again");
+    world.clock.advance_secs(14 * 60);
+    assert!((373..=375).contains(&lasts().await));
+    world.clock.advance_secs(2 * 60);
+    let minutes = lasts().await;
+    assert!((119..=121).contains(&minutes), "the session ends after 120 minutes, this after {minutes}");
+
+    // A device is no way round, and the page promises no more than that.
+    let begun = post(&world.broker, "/oauth/device_authorization", &asks()).await.json();
+    let code = begun["user_code"].as_str().unwrap();
+    let page = asha.program_get(&format!("/device?user_code={code}")).await.body;
+    let until = &regex::Regex::new("Until</dt><dd><time datetime=\"([^\"]+)\"").unwrap().captures(&page).unwrap()[1];
+    let until: jiff::Timestamp = until.parse().unwrap();
+    assert!((119..=121).contains(&until.duration_since(began).as_mins()), "{until}");
+    let says = [("user_code", code), ("compared", "yes"), ("decision", "approve")];
+    assert_eq!(asha.program_post("/device", &says).await.status, 200);
+    let before = head(&world.broker).await;
+    granted(&token(&world.broker, &polls(begun["device_code"].as_str().unwrap())).await);
+    let event = only_event(&world.broker, before, "token.issued").await;
+    assert_eq!(event["expires"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap(), until);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn grants_that_there_are_not_are_called_so() {
     let world = Sandboxed::start().await;
     for grant in ["password", "client_credentials", "implicit", "urn:ietf:params:oauth:grant-type:saml2-bearer"] {
