@@ -127,8 +127,16 @@ pub struct Waiting {
     pub address: String,
     pub user_agent: String,
     pub asked: Timestamp,
-    /// Whether the person is at the same address.
-    pub same_network: bool,
+    pub network: Network,
+}
+
+/// Where the person is, as the device has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    Same,
+    Other,
+    /// They are behind a proxy that nobody told us to believe.
+    Unknown,
 }
 
 /// What somebody says to a device.
@@ -151,6 +159,8 @@ pub enum DeviceError {
     Decided,
     #[error("the device asked from another network, at {asked_from}")]
     OtherNetwork { asked_from: String },
+    #[error("the person's network is unknown: a proxy sent the request on that web.trusted_proxies does not name")]
+    NetworkUnknown,
     #[error("granting was interrupted")]
     Interrupted,
     #[error(transparent)]
@@ -167,6 +177,7 @@ impl DeviceError {
             Self::Expired => "user-code-expired",
             Self::Decided => "user-code-decided",
             Self::OtherNetwork { .. } => "device-on-other-network",
+            Self::NetworkUnknown => "network-unknown",
             Self::Interrupted => "interrupted",
             Self::Store(_) => "unavailable",
         }
@@ -230,7 +241,7 @@ impl Devices {
             return Err(error);
         }
         Ok(Waiting {
-            same_network: same_network(&request.client_address, caller.address),
+            network: network(&request, caller),
             client_name: request.client_name,
             client: request.client,
             scope: request.scope,
@@ -294,10 +305,14 @@ impl Devices {
     }
 
     fn judge(&self, request: &DeviceRequest, caller: &Caller) -> Result<(), DeviceError> {
-        if self.from == ApproveFrom::SameNetwork && !same_network(&request.client_address, caller.address) {
-            return Err(DeviceError::OtherNetwork { asked_from: request.client_address.clone() });
+        if self.from != ApproveFrom::SameNetwork {
+            return Ok(());
         }
-        Ok(())
+        match network(request, caller) {
+            Network::Same => Ok(()),
+            Network::Other => Err(DeviceError::OtherNetwork { asked_from: request.client_address.clone() }),
+            Network::Unknown => Err(DeviceError::NetworkUnknown),
+        }
     }
 
     async fn record_refusal(
@@ -322,6 +337,17 @@ fn refused(session: &LiveSession, request: &DeviceRequest, cause: &'static str, 
         .with("session", session.public_id.as_str())
         .with("asked_from", request.client_address.as_str())
         .with("cause", cause)
+}
+
+fn network(request: &DeviceRequest, caller: &Caller) -> Network {
+    // Behind a proxy that we do not see through, a stranger's device would be in everybody's network.
+    if !caller.network_known {
+        Network::Unknown
+    } else if same_network(&request.client_address, caller.address) {
+        Network::Same
+    } else {
+        Network::Other
+    }
 }
 
 /// One IPv4 address, or one /64 of IPv6: devices there choose the rest by themselves, and change it.

@@ -117,7 +117,9 @@ impl GrantError {
     #[must_use]
     pub fn description(&self) -> String {
         match self {
-            Self::TooOften | Self::Interrupted | Self::Store(_) => "Nothing was granted. Please try again in a moment.".to_owned(),
+            Self::TooOften | Self::Interrupted | Self::Store(_) => {
+                "Nothing was granted. Please try again in a moment.".to_owned()
+            }
             told => told.to_string(),
         }
     }

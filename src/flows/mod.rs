@@ -171,6 +171,8 @@ fn chain_of(error: &dyn std::error::Error) -> String {
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub address: std::net::IpAddr,
+    /// Whether that is theirs. It is not where somebody sent the request on for them whom we were not told to believe.
+    pub network_known: bool,
     pub user_agent: String,
     /// The request's id, shown to the person as support id.
     pub request_id: String,

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -38,6 +39,10 @@ pub struct RequestId(pub String);
 /// Where a request comes from, seen through the proxies that are trusted.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientAddress(pub IpAddr);
+
+/// Whether that address is the client's own.
+#[derive(Debug, Clone, Copy)]
+struct NetworkKnown(bool);
 
 /// The `Content-Security-Policy` of every page.
 ///
@@ -78,6 +83,32 @@ pub fn request_id(request: &HttpRequest) -> String {
 #[must_use]
 pub fn client_address(request: &HttpRequest) -> IpAddr {
     request.extensions().get::<ClientAddress>().map_or(IpAddr::from([0, 0, 0, 0]), |address| address.0)
+}
+
+/// Whether the address is the client's own, and not one of a proxy that nobody named in `web.trusted_proxies`.
+#[must_use]
+pub fn network_known(request: &HttpRequest) -> bool {
+    request.extensions().get::<NetworkKnown>().is_some_and(|known| known.0)
+}
+
+/// Whether somebody who is not believed says that they send the request on for somebody else. Behind a proxy that was
+/// forgotten in the settings everybody has one address, which then tells nothing.
+fn sent_on_by_a_stranger(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> bool {
+    let peer = peer.to_canonical();
+    !trusted.iter().any(|net| net.contains(&peer))
+        && (headers.contains_key(HeaderName::from_static("x-forwarded-for")) || headers.contains_key(header::FORWARDED))
+}
+
+/// Tells the operator, once in the life of the process: a stranger can send such a header, too.
+fn warn_of_proxy(peer: IpAddr) {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    if !WARNED.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            proxy.address = %peer,
+            "a request says that it was sent on for somebody else, by an address that web.trusted_proxies does not name; \
+             if that is your proxy, name it: until then all its clients share one address and its limits"
+        );
+    }
 }
 
 /// Walks `X-Forwarded-For` from the nearest hop outwards and stops at the first one that is no trusted proxy.
@@ -131,6 +162,11 @@ pub async fn surround<B: MessageBody + 'static>(
     let address = resolve_address(peer, request.headers(), &around.trusted_proxies);
     request.extensions_mut().insert(RequestId(id.clone()));
     request.extensions_mut().insert(ClientAddress(address));
+    let by_stranger = sent_on_by_a_stranger(peer, request.headers(), &around.trusted_proxies);
+    if by_stranger {
+        warn_of_proxy(peer);
+    }
+    request.extensions_mut().insert(NetworkKnown(!by_stranger));
     let method = request.method().clone();
     let page = wants_page(&method, request.path(), request.headers());
     let dialect = Dialect::of(request.path());
@@ -439,5 +475,18 @@ mod tests {
         assert_eq!(see("10.0.0.1", &["junk"]), "10.0.0.1");
         assert_eq!(see("::ffff:10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
         assert_eq!(see("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn whom_a_proxy_speaks_for_that_nobody_named_is_not_known() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let stranger =
+            |peer: &str, headers: &HeaderMap| sent_on_by_a_stranger(peer.parse().unwrap(), headers, &trusted);
+        let mut standard = HeaderMap::new();
+        standard.insert(header::FORWARDED, HeaderValue::from_static("for=198.51.100.7"));
+        for sent in [&headers(&["198.51.100.7"]), &standard] {
+            assert!(stranger("192.0.2.1", sent) && !stranger("10.0.0.1", sent) && !stranger("::ffff:10.0.0.1", sent));
+        }
+        assert!(!stranger("192.0.2.1", &headers(&[])));
     }
 }

@@ -140,6 +140,7 @@ fn caller(request: &HttpRequest) -> Caller {
     let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
     Caller {
         address: context::client_address(request),
+        network_known: context::network_known(request),
         user_agent: user_agent.chars().take(300).collect(),
         request_id: context::request_id(request),
     }

@@ -7,7 +7,7 @@ use super::ability;
 use crate::flows::Ground;
 use crate::flows::clients::OWN_CLIENT;
 use crate::flows::current::CurrentCatalog;
-use crate::flows::device::{Decision, DeviceError, Devices, UserCode};
+use crate::flows::device::{Decision, DeviceError, Devices, Network, UserCode};
 use crate::flows::grant_tokens::GrantTokens;
 use crate::web::fields::Fields;
 use crate::web::limits::Limits;
@@ -104,7 +104,8 @@ async fn confirm(
         self_named: waiting.client != OWN_CLIENT,
         client: waiting.client_name,
         address: waiting.address,
-        same_network: waiting.same_network,
+        same_network: waiting.network == Network::Same,
+        network_known: waiting.network != Network::Unknown,
         software: words::device(&waiting.user_agent),
         asked: Moment { text: words::ago(waiting.asked, now), iso: waiting.asked.to_string() },
         ability: ability(&waiting.scope, roles),
@@ -153,6 +154,9 @@ impl From<DeviceError> for Problem {
             DeviceError::OtherNetwork { asked_from } => Self::new(Kind::DeviceRefused).detail(format!(
                 "The device asked from {asked_from}, and you are on another network. Here a device is approved from its own network only. If you did not start this yourself, somebody wanted to trick you: tell your administrator."
             )),
+            DeviceError::NetworkUnknown => Self::new(Kind::DeviceRefused).detail(
+                "Here a device is approved from its own network only, and Rolegate cannot tell which network you are on: you come through a proxy that its settings do not name. Tell your administrator: it belongs in `web.trusted_proxies`.",
+            ),
             DeviceError::Unknown | DeviceError::Expired | DeviceError::Decided => Self::new(Kind::NotFound),
         };
         problem.caused_by(error)

@@ -54,6 +54,8 @@ pub struct DeviceConfirmPage {
     pub address: String,
     /// Whether the person is at the same address.
     pub same_network: bool,
+    /// Whether it can be told at all.
+    pub network_known: bool,
     /// What it says it runs, such as `aws-cli`.
     pub software: String,
     pub asked: Moment,
@@ -128,6 +130,7 @@ impl DeviceConfirmPage {
             self_named: true,
             address: "198.51.100.7".to_owned(),
             same_network: true,
+            network_known: true,
             software: "aws-cli".to_owned(),
             asked: Moment { text: "just now".to_owned(), iso: "2026-11-21T17:12:00Z".to_owned() },
             ability: SAMPLE_ABILITY.to_owned(),
@@ -140,11 +143,17 @@ impl DeviceConfirmPage {
             asked: Moment { text: "8 minutes ago".to_owned(), iso: "2026-11-21T17:04:00Z".to_owned() },
             ..same.clone()
         };
+        let unknown = Self { network_known: false, ..elsewhere.clone() };
         let unticked = Self {
             error: "Compare the code with the one on your device, and tick the box if they are the same.".to_owned(),
             ..same.clone()
         };
-        vec![("device-confirm", same), ("device-confirm-elsewhere", elsewhere), ("device-confirm-unticked", unticked)]
+        vec![
+            ("device-confirm", same),
+            ("device-confirm-elsewhere", elsewhere),
+            ("device-confirm-unknown", unknown),
+            ("device-confirm-unticked", unticked),
+        ]
     }
 }
 

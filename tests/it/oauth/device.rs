@@ -287,6 +287,35 @@ async fn where_that_is_asked_a_device_is_approved_from_its_own_network_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn behind_a_proxy_that_nobody_named_no_network_is_the_persons_own() {
+    // The attacker's device and the person come through one proxy, whose address is all that is seen of them.
+    for header in ["x-forwarded-for", "forwarded"] {
+        let world = Sandboxed::with(Broker::wishes().set("tokens.device_codes", "same-network")).await;
+        let asha = world.sign_in_as("asha").await;
+        let device = device(&begins_from(&world.broker, Some("203.0.113.9")).await);
+        let through = |request: reqwest::RequestBuilder| {
+            let request = request.header("cookie", asha.cookie()).header("sec-fetch-site", "same-origin");
+            send(request.header(header, "for=198.51.100.7"))
+        };
+        let before = head(&world.broker).await;
+        let page = client().get(world.broker.at(&format!("/device?user_code={}", device.user_code)));
+        let (sentence, _) = problem(&through(page).await, 403, "device-refused");
+        assert!(sentence.contains("belongs in `web.trusted_proxies`"), "{sentence}");
+        let event = only_event(&world.broker, before, "token.refused").await;
+        assert_eq!((&event["cause"], &event["asked_from"]), (&json!("network-unknown"), &json!("127.0.0.1")));
+        assert_eq!(says(&asha, &device, "approve").await.status, 200, "who comes without a proxy is seen");
+    }
+
+    let world = Sandboxed::start().await;
+    let asha = world.sign_in_as("asha").await;
+    let device = device(&begins_from(&world.broker, Some("203.0.113.9")).await);
+    let page = client().get(world.broker.at(&format!("/device?user_code={}", device.user_code)));
+    let page = send(page.header("cookie", asha.cookie()).header("x-forwarded-for", "198.51.100.7")).await;
+    assert!(page.body.contains("Rolegate cannot tell whether the device is on your network."), "{}", page.body);
+    assert!(!page.body.contains("The same network as yours."), "{}", page.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_device_elsewhere_is_warned_of_where_it_may_be_approved_from_anywhere() {
     let world = behind_a_proxy("anywhere").await;
     let mut asha = world.sign_in_as("asha").await;

@@ -172,8 +172,7 @@ async fn no_sign_in_of_a_terminal_outlives_the_session_at_the_identity_provider(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_recent_sign_in_gives_a_program_more_time_than_the_browser_session_has() {
-    let wishes =
-        Broker::wishes().set("session.absolute_timeout", "2h").set("tokens.sign_in_lifetime", "6h");
+    let wishes = Broker::wishes().set("session.absolute_timeout", "2h").set("tokens.sign_in_lifetime", "6h");
     let world = Sandboxed::with(wishes).await;
     let began = world.broker.now();
     let asha = world.sign_in_as("asha").await;
