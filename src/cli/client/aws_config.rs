@@ -14,7 +14,7 @@ use super::server::{Server, ServerArgs};
 use super::session::Session;
 use super::spinner;
 use super::surroundings::{Homeless, Surroundings};
-use super::words::say;
+use super::words::{printable, say};
 
 #[derive(Debug, Args)]
 pub struct AwsConfigArgs {
@@ -53,6 +53,8 @@ pub enum AwsConfigError {
     Contended(PathBuf),
     #[error("what the server sent is no text")]
     Text,
+    #[error("{server} sent what no Rolegate at that address writes: `{line}`; nothing was written")]
+    Strange { server: Server, line: String },
 }
 
 /// # Errors
@@ -67,6 +69,10 @@ pub async fn run(args: &AwsConfigArgs, around: &Surroundings) -> Result<(), Clie
     }
     let wanted = spinner::during(around, "asking for your roles", session.body(&call)).await?;
     let wanted = String::from_utf8(wanted.to_vec()).map_err(|_| AwsConfigError::Text)?;
+    if let Some(line) = profiles::strange_line(&wanted, session.server()) {
+        let line = printable(&line.chars().take(LONGEST_QUOTE).collect::<String>());
+        return Err(AwsConfigError::Strange { server: session.server().clone(), line }.into());
+    }
     let wanted = with_own_path(&wanted, std::env::current_exe().ok().as_deref());
     if args.file.as_deref() == Some(Path::new("-")) {
         io::stdout().lock().write_all(wanted.as_bytes())?;
@@ -105,6 +111,8 @@ fn with_own_path(profiles: &str, own: Option<&Path>) -> String {
     profiles.lines().map(line).collect()
 }
 
+/// How much of somebody else's line is quoted.
+const LONGEST_QUOTE: usize = 100;
 /// How often a file is merged anew because somebody changed it meanwhile.
 const TRIES: usize = 5;
 

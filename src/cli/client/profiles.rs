@@ -9,6 +9,10 @@ use std::fmt;
 
 use super::server::Server;
 
+mod sent;
+
+pub use sent::strange_line;
+
 /// Settings that the server writes into profiles. They are the server's also where it does not write them any more.
 const OURS: [&str; 8] = [
     "sso_session",

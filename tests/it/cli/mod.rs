@@ -19,6 +19,7 @@ mod login;
 mod names;
 mod roles;
 mod session;
+mod strange;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

