@@ -231,20 +231,17 @@ fn read(answer: &AssumeRoleWithSamlOutput, region: &Region) -> Result<Assumed, S
     let expiration = credentials.expiration();
     let expiration = Timestamp::new(expiration.secs(), i32::try_from(expiration.subsec_nanos()).unwrap_or(0))
         .map_err(|_| StsError::BadAnswer("its expiration is out of range"))?;
-    // They end up between quotes in shells and files, where nothing else may stand.
-    let plain =
-        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-".contains(&b));
-    let values = [credentials.access_key_id(), credentials.secret_access_key(), credentials.session_token()];
-    if !values.into_iter().all(plain) {
+    let credentials = Credentials {
+        access_key_id: credentials.access_key_id().to_owned(),
+        secret_access_key: SecretString::from(credentials.secret_access_key()),
+        session_token: SecretString::from(credentials.session_token()),
+        expiration,
+    };
+    if !credentials.are_plain() {
         return Err(StsError::BadAnswer("its credentials hold characters AWS does not use"));
     }
     Ok(Assumed {
-        credentials: Credentials {
-            access_key_id: credentials.access_key_id().to_owned(),
-            secret_access_key: SecretString::from(credentials.secret_access_key()),
-            session_token: SecretString::from(credentials.session_token()),
-            expiration,
-        },
+        credentials,
         region: region.clone(),
         assumed_role_arn: answer.assumed_role_user().map(|user| user.arn().to_owned()),
         request_id: answer.request_id().map(str::to_owned),

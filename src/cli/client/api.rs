@@ -10,8 +10,9 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::server::Server;
-use crate::aws::SessionDuration;
+use crate::aws::{Region, RoleArn, SessionDuration};
 use crate::issuance::Format;
+use crate::issuance::formats::Context;
 use crate::sys::http::client_of;
 use crate::sys::{Bearer, ExposeSecret as _, SecretString};
 
@@ -184,6 +185,25 @@ pub struct Credentials {
     pub region: Option<String>,
 }
 
+impl Credentials {
+    /// The keys as shells and files read them, written here: what a server sends is never itself run by a shell.
+    ///
+    /// Nothing, if they hold what AWS's do not.
+    #[must_use]
+    pub fn written(&self, format: Format) -> Option<SecretString> {
+        let role: RoleArn = self.role_arn.parse().ok()?;
+        let region: Option<Region> = self.region.as_ref().map(|region| region.parse()).transpose().ok()?;
+        let credentials = crate::aws::Credentials {
+            access_key_id: self.access_key_id.clone(),
+            secret_access_key: self.secret_access_key.clone(),
+            session_token: self.session_token.clone(),
+            expiration: self.expiration.parse().ok()?,
+        };
+        let context = Context { role: &role, region: region.as_ref() };
+        credentials.are_plain().then(|| format.render(&credentials, &context))
+    }
+}
+
 #[derive(Deserialize)]
 pub struct ConsoleLink {
     pub url: SecretString,
@@ -204,9 +224,9 @@ impl Call {
         Self { method: Method::GET, path: path.to_owned(), query: Vec::new(), body: None }
     }
 
-    /// Credentials of a role, written in a format.
+    /// Credentials of a role, as [`Credentials`].
     #[must_use]
-    pub fn credentials(account: &str, role: &str, wish: &CredentialsWish, format: Format) -> Self {
+    pub fn credentials(account: &str, role: &str, wish: &CredentialsWish) -> Self {
         let mut body = serde_json::Map::new();
         if let Some(duration) = wish.duration {
             body.insert("duration".to_owned(), duration.as_secs().into());
@@ -223,7 +243,7 @@ impl Call {
         if wish.fresh {
             body.insert("fresh".to_owned(), true.into());
         }
-        Self { body: Some(body.into()), ..Self::post(account, role, "credentials") }.with("format", format.name())
+        Self { body: Some(body.into()), ..Self::post(account, role, "credentials") }.with("format", Format::Json.name())
     }
 
     /// A link to the console.
@@ -465,6 +485,12 @@ impl Api {
             })),
             _ => self.unexpected(&format!("status {}", answer.status)),
         }
+    }
+
+    /// Keys that AWS does not give.
+    #[must_use]
+    pub fn strange_keys(&self) -> ApiError {
+        self.unexpected("its keys have another form")
     }
 
     /// Tokens that no Rolegate gives.

@@ -13,6 +13,7 @@ use super::session::Session;
 use super::surroundings::Surroundings;
 use crate::aws::SessionDuration;
 use crate::issuance::Format;
+use crate::sys::ExposeSecret as _;
 
 #[derive(Debug, Args)]
 pub struct CredentialProcessArgs {
@@ -29,8 +30,8 @@ pub async fn run(args: &CredentialProcessArgs, around: &Surroundings) -> Result<
     let session = Session::open(&args.role.server, around)?;
     let role = role::find(&args.role.role, &session, around, Asking::Never).await?;
     let wish = CredentialsWish { duration: args.duration, ..CredentialsWish::default() };
-    let body = session.body(&Call::credentials(&role.account, &role.role, &wish, Format::Process)).await?;
+    let keys = session.keys(&Call::credentials(&role.account, &role.role, &wish), Format::Process).await?;
     let mut data = std::io::stdout().lock();
-    data.write_all(&body)?;
+    data.write_all(keys.expose_secret().as_bytes())?;
     Ok(data.flush()?)
 }

@@ -14,6 +14,7 @@ use super::spinner;
 use super::surroundings::Surroundings;
 use crate::aws::SessionDuration;
 use crate::issuance::Format;
+use crate::sys::ExposeSecret as _;
 
 /// A session policy of more than this is refused wherever it goes.
 const LARGEST_POLICY: u64 = 64 * 1024;
@@ -98,9 +99,9 @@ pub async fn run(args: &CredsArgs, around: &Surroundings) -> Result<(), ClientEr
     let wish = args.wish.read()?;
     let session = Session::open(&args.role.server, around)?;
     let role = role::find(&args.role.role, &session, around, Asking::Allowed).await?;
-    let call = Call::credentials(&role.account, &role.role, &wish, args.format);
-    let body = spinner::during(around, &format!("asking AWS for {role}"), session.body(&call)).await?;
+    let call = Call::credentials(&role.account, &role.role, &wish);
+    let keys = spinner::during(around, &format!("asking AWS for {role}"), session.keys(&call, args.format)).await?;
     let mut data = io::stdout().lock();
-    data.write_all(&body)?;
+    data.write_all(keys.expose_secret().as_bytes())?;
     Ok(data.flush()?)
 }

@@ -18,7 +18,6 @@ use super::role::{self, Asking, OneRole};
 use super::session::Session;
 use super::spinner;
 use super::surroundings::Surroundings;
-use crate::issuance::Format;
 use crate::sys::ExposeSecret as _;
 
 #[derive(Debug, Args)]
@@ -77,7 +76,7 @@ pub async fn run(args: ExecArgs, around: &Surroundings) -> Result<ExitCode, Clie
     let wish = args.wish.read()?;
     let session = Session::open(&args.role.server, around)?;
     let role = role::find(&args.role.role, &session, around, Asking::Allowed).await?;
-    let call = Call::credentials(&role.account, &role.role, &wish, Format::Json);
+    let call = Call::credentials(&role.account, &role.role, &wish);
     let first: Credentials = spinner::during(around, &format!("asking AWS for {role}"), session.json(&call)).await?;
 
     let mut command = Command::new(program);

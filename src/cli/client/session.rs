@@ -7,12 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::api::{Api, ApiError, CLIENT_ID, Call, Granted, Role};
+use super::api::{Api, ApiError, CLIENT_ID, Call, Credentials, Granted, Role};
 use super::server::{self, Server, ServerArgs, WhichServer};
 use super::store::{SignIn, SignIns, StoreError};
 use super::surroundings::Surroundings;
 use crate::config::ClientVariable;
-use crate::sys::{Bearer, BearerKind, Clock as _, ExposeSecret as _, SystemClock};
+use crate::issuance::Format;
+use crate::sys::{Bearer, BearerKind, Clock as _, ExposeSecret as _, SecretString, SystemClock};
 
 /// A token with less left is renewed first, so that it does not end on its way.
 const LEAST_LEFT: SignedDuration = SignedDuration::from_secs(30);
@@ -175,6 +176,15 @@ impl Session {
     /// [`SessionError`].
     pub async fn json<T: DeserializeOwned>(&self, call: &Call) -> Result<T, SessionError> {
         self.with_token(async |token| self.api.json(call, token).await).await
+    }
+
+    /// Keys of a role, written in a format.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub async fn keys(&self, call: &Call, format: Format) -> Result<SecretString, SessionError> {
+        let keys: Credentials = self.json(call).await?;
+        keys.written(format).ok_or_else(|| self.api.strange_keys().into())
     }
 
     /// # Errors

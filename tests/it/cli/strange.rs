@@ -57,3 +57,30 @@ fn what_a_server_sends_as_profiles_names_no_program_of_its_own() {
     let home = somebody(server_with("text/plain", good.to_owned()));
     assert_eq!(run(&home, &["aws-config"]).good(), "+ profile good\n");
 }
+
+#[test]
+fn keys_hold_nothing_that_a_shell_would_run() {
+    let keys = |id: &str, expiration: &str, region: &str| {
+        let role = "arn:aws:iam::111122223333:role/ReadOnly";
+        serde_json::json!({ "AccessKeyId": id, "SecretAccessKey": "s", "SessionToken": "t", "Expiration": expiration,
+            "AccountId": "111122223333", "RoleArn": role, "Region": region })
+        .to_string()
+    };
+    let end = "2030-01-01T00:00:00Z";
+    for body in [
+        keys("A'; evil; '", end, "eu-west-1"),
+        keys("", end, "eu-west-1"),
+        keys("AKIA", "'; evil; '", "eu-west-1"),
+        keys("AKIA", end, "'; evil; '"),
+        "evil".to_owned(),
+    ] {
+        let home = somebody(server_with("application/json", body));
+        for command in [&["creds", "--format", "env"][..], &["creds", "--format", "ini"], &["credential-process"]] {
+            let words = format!("{} does not answer as a Rolegate does: its ", home.server);
+            run(&home, &[command, &["111122223333/ReadOnly"]].concat()).refused(1, &words);
+        }
+    }
+    let home = somebody(server_with("application/json", keys("AKIA", end, "eu-west-1")));
+    let env = run(&home, &["creds", "111122223333/ReadOnly"]).good();
+    assert!(env.contains("export AWS_ACCESS_KEY_ID='AKIA'\n") && env.contains("AWS_REGION='eu-west-1'\n"), "{env}");
+}
