@@ -18,6 +18,7 @@ use super::role::{self, Asking, OneRole};
 use super::session::Session;
 use super::spinner;
 use super::surroundings::Surroundings;
+use crate::config::ClientVariable;
 use crate::sys::ExposeSecret as _;
 
 #[derive(Debug, Args)]
@@ -48,8 +49,8 @@ pub enum ExecError {
     Wait(#[source] io::Error),
 }
 
-/// What would lead the command's SDK to other keys, or to others' idea of these.
-const REMOVED: [&str; 16] = [
+/// What would lead the command's SDK to other keys, or to others' idea of these; and tokens, which are good for more roles.
+const REMOVED: [&str; 18] = [
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_ACCESS_KEY_ID",
@@ -67,6 +68,8 @@ const REMOVED: [&str; 16] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_CREDENTIAL_FILE",
+    ClientVariable::Token.name(),
+    ClientVariable::TokenFile.name(),
 ];
 
 /// # Errors

@@ -33,6 +33,13 @@ async fn a_command_gets_the_keys_of_the_role_and_nothing_that_would_lead_it_to_o
         assert!(env.lines().any(|line| line.starts_with(part)), "{part} is not in {env}");
     }
     assert!(!env.contains("rga_") && !env.contains("rgr_"), "{env}");
+    let token = home.run(&["token"]).good();
+    for more in [&[][..], &["--refresh"]] {
+        let mut command = exec(&world, &home, more, &["env"]);
+        command.env("ROLEGATE_TOKEN", token.trim()).env("ROLEGATE_TOKEN_FILE", "/leftover");
+        let env = Run::of(command).good();
+        assert!(!env.contains("ROLEGATE_TOKEN") && !env.contains("rga_"), "{env}");
+    }
     let aws = python_tool("aws").display().to_string();
     let who = Run::of(exec(&world, &home, &[], &[&aws, "sts", "get-caller-identity", "--output", "text"])).good();
     assert!(who.contains(":assumed-role/Deploy/"), "{who}");
