@@ -124,7 +124,9 @@ fn session(error: &SessionError) -> Status {
             StoreError::NoKeyring | StoreError::Keyring(_) | StoreError::Garbled { .. } | StoreError::Open { .. },
         ) => Status::NotSignedIn,
         SessionError::Api(error) => api(error),
-        SessionError::Server(WhichServer::Unknown | WhichServer::Variable(_)) => Status::Usage,
+        SessionError::TokenOfOther { .. } | SessionError::Server(WhichServer::Unknown | WhichServer::Variable(_)) => {
+            Status::Usage
+        }
         SessionError::Server(_) | SessionError::Store(_) => Status::Failed,
     }
 }

@@ -143,15 +143,23 @@ fn preferences(around: &Surroundings) -> Result<(PathBuf, Preferences), WhichSer
 /// # Errors
 /// [`WhichServer`].
 pub fn which(args: &ServerArgs, around: &Surroundings) -> Result<Server, WhichServer> {
-    if let Some(server) = &args.server {
-        return Ok(server.clone());
+    match &args.server {
+        Some(server) => Ok(server.clone()),
+        None => usual(around)?.ok_or(WhichServer::Unknown),
     }
+}
+
+/// The server of commands that name none, if there is one.
+///
+/// # Errors
+/// [`WhichServer`].
+pub fn usual(around: &Surroundings) -> Result<Option<Server>, WhichServer> {
     if let Some(text) = around.own(ClientVariable::Url) {
-        return text.parse().map_err(WhichServer::Variable);
+        return text.parse().map(Some).map_err(WhichServer::Variable);
     }
     let (path, preferences) = preferences(around)?;
-    let server = preferences.server.ok_or(WhichServer::Unknown)?;
-    server.parse().map_err(|error| WhichServer::File { path, source: InvalidPreferences::Server(error) })
+    let server = preferences.server.map(|server| server.parse()).transpose();
+    server.map_err(|error| WhichServer::File { path, source: InvalidPreferences::Server(error) })
 }
 
 /// Whether sign-ins may go into the keyring: not if the person says otherwise.

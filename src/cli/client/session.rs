@@ -35,6 +35,8 @@ pub enum SessionError {
     TokenRefused { origin: String, source: ApiError },
     #[error("{origin} holds no token of a Rolegate; they begin with rgp_ or rga_")]
     NoToken { origin: String },
+    #[error("{origin} is for {usual} and is not sent to {server}; if it is a token of that, set ROLEGATE_URL to it")]
+    TokenOfOther { origin: String, usual: Server, server: Server },
     #[error("the token file {} cannot be read", path.display())]
     TokenFile { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -85,13 +87,30 @@ pub fn given_token(around: &Surroundings) -> Result<Option<(Bearer, String)>, Se
     }
 }
 
+/// A token that a variable gives goes to the server of commands that name none: a profile or a command that somebody
+/// copied may name any.
+fn stays(server: &Server, origin: &str, around: &Surroundings) -> Result<(), SessionError> {
+    let usual = match server::usual(around) {
+        // Nothing is remembered where nothing can be.
+        Err(WhichServer::Homeless(_)) => None,
+        usual => usual?,
+    };
+    match usual.filter(|usual| usual != server) {
+        Some(usual) => Err(SessionError::TokenOfOther { origin: origin.to_owned(), usual, server: server.clone() }),
+        None => Ok(()),
+    }
+}
+
 impl Session {
     /// # Errors
-    /// [`SessionError`]: the server or the token is not known.
+    /// [`SessionError`]: the server or the token is not known, or the token is for another server.
     pub fn open(args: &ServerArgs, around: &Surroundings) -> Result<Self, SessionError> {
         let server = server::which(args, around)?;
         let source = match given_token(around)? {
-            Some((token, origin)) => Source::Given { token, origin },
+            Some((token, origin)) => {
+                stays(&server, &origin, around)?;
+                Source::Given { token, origin }
+            }
             None => Source::SignIn(SignIns::of(around)?),
         };
         Ok(Self { api: Api::of(server)?, source })

@@ -84,3 +84,27 @@ fn keys_hold_nothing_that_a_shell_would_run() {
     let env = run(&home, &["creds", "111122223333/ReadOnly"]).good();
     assert!(env.contains("export AWS_ACCESS_KEY_ID='AKIA'\n") && env.contains("AWS_REGION='eu-west-1'\n"), "{env}");
 }
+
+#[test]
+fn a_token_from_the_environment_goes_to_no_other_server_than_the_usual() {
+    let home = somebody("https://aws.example.com".to_owned());
+    let other = server_with("application/json", "{}".to_owned());
+    let words = |usual: &str| {
+        format!(
+            "ROLEGATE_TOKEN is for {usual} and is not sent to {other}; if it is a token of that, set ROLEGATE_URL to it"
+        )
+    };
+    run(&home, &["credential-process", "--url", &other, "111122223333/ReadOnly"]).refused(2, &words(&home.server));
+
+    let bare = |arguments: &[&str]| {
+        let mut command = home.rolegate(arguments);
+        command.env_remove("ROLEGATE_URL");
+        command.env("ROLEGATE_TOKEN", Bearer::from_bytes(BearerKind::Personal, &[7; 32]).expose_secret());
+        Run::of(command)
+    };
+    // Where no server is known, the flag is the only word there is.
+    bare(&["whoami", "--server", &other]).refused(1, "does not answer as a Rolegate does");
+    std::fs::create_dir_all(home.at(".config/rolegate")).unwrap();
+    std::fs::write(home.at(".config/rolegate/config.toml"), "server = \"https://remembered.example\"\n").unwrap();
+    bare(&["whoami", "--server", &other]).refused(2, &words("https://remembered.example"));
+}
