@@ -96,7 +96,9 @@ impl Journal {
             !std::mem::replace(&mut queue.writing, true)
         };
         if begins {
-            self.0.runtime.spawn(Arc::clone(&self.0).write_all());
+            // Made here, because a task may be dropped before it has begun.
+            let pen = Pen { inner: Arc::clone(&self.0), put_down: false };
+            self.0.runtime.spawn(write_all(pen));
         }
         match written.await {
             Ok(outcome) => outcome.map_err(StoreError::Together),
@@ -106,42 +108,49 @@ impl Journal {
 }
 
 /// Somebody is writing. However they end, the next event finds the pen free, and who waits is told.
-struct Pen(Arc<Inner>);
+struct Pen {
+    inner: Arc<Inner>,
+    /// Whether all is written, and that nobody writes was left under the lock.
+    put_down: bool,
+}
 
 impl Drop for Pen {
     fn drop(&mut self) {
-        let mut queue = self.0.queue();
+        if self.put_down {
+            return;
+        }
+        let mut queue = self.inner.queue();
         queue.writing = false;
         queue.waiting.clear();
+    }
+}
+
+async fn write_all(mut pen: Pen) {
+    let inner = Arc::clone(&pen.inner);
+    let mut crowded = false;
+    loop {
+        if crowded {
+            tokio::time::sleep(LINGER).await;
+        }
+        let batch: Vec<Entry> = {
+            let mut queue = inner.queue();
+            if queue.waiting.is_empty() {
+                // Under the same lock as the look: nobody can come in between and be overlooked.
+                queue.writing = false;
+                pen.put_down = true;
+                return;
+            }
+            let count = queue.waiting.len().min(MOST);
+            queue.waiting.drain(..count).collect()
+        };
+        crowded = batch.len() > 1;
+        inner.write(batch).await;
     }
 }
 
 impl Inner {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn write_all(self: Arc<Self>) {
-        let pen = Pen(Arc::clone(&self));
-        let mut crowded = false;
-        loop {
-            if crowded {
-                tokio::time::sleep(LINGER).await;
-            }
-            let batch: Vec<Entry> = {
-                let mut queue = self.queue();
-                if queue.waiting.is_empty() {
-                    // Under the same lock as the look: nobody can come in between and be overlooked.
-                    queue.writing = false;
-                    break;
-                }
-                let count = queue.waiting.len().min(MOST);
-                queue.waiting.drain(..count).collect()
-            };
-            crowded = batch.len() > 1;
-            self.write(batch).await;
-        }
-        std::mem::forget(pen);
     }
 
     async fn write(&self, batch: Vec<Entry>) {

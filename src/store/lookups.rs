@@ -42,11 +42,39 @@ impl Lookups {
 }
 
 /// Somebody is reading. However they end, those who wait are told, and the next begins anew.
-struct Reading(Store);
+struct Reading {
+    store: Store,
+    /// Whether everybody was answered, and it was left under the lock that nobody reads.
+    over: bool,
+}
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        *self.0.lookups.queue() = Queue::default();
+        if !self.over {
+            *self.store.lookups.queue() = Queue::default();
+        }
+    }
+}
+
+async fn look_up_all(mut reading: Reading) {
+    let store = reading.store.clone();
+    let mut crowded = false;
+    loop {
+        if crowded {
+            tokio::time::sleep(LINGER).await;
+        }
+        let (tokens, revisions) = {
+            let mut queue = store.lookups.queue();
+            if queue.tokens.is_empty() && queue.revisions.is_empty() {
+                queue.reading = false;
+                reading.over = true;
+                return;
+            }
+            let count = queue.tokens.len().min(MOST);
+            (queue.tokens.drain(..count).collect::<Vec<_>>(), std::mem::take(&mut queue.revisions))
+        };
+        crowded = tokens.len() + revisions.len() > 1;
+        store.look_up(tokens, revisions).await;
     }
 }
 
@@ -75,35 +103,15 @@ impl Store {
             !std::mem::replace(&mut queue.reading, true)
         };
         if begins {
-            // Not within this request: it may be dropped, and others wait.
-            tokio::spawn(self.clone().look_up_all());
+            // Not within this request: it may be dropped, and others wait. A worker that stops may drop the task before it
+            // has begun, so what tells those who wait is made here.
+            let reading = Reading { store: self.clone(), over: false };
+            tokio::spawn(look_up_all(reading));
         }
         match answered.await {
             Ok(outcome) => outcome.map_err(StoreError::Together),
             Err(_) => Err(StoreError::Unread),
         }
-    }
-
-    async fn look_up_all(self) {
-        let reading = Reading(self.clone());
-        let mut crowded = false;
-        loop {
-            if crowded {
-                tokio::time::sleep(LINGER).await;
-            }
-            let (tokens, revisions) = {
-                let mut queue = self.lookups.queue();
-                if queue.tokens.is_empty() && queue.revisions.is_empty() {
-                    queue.reading = false;
-                    break;
-                }
-                let count = queue.tokens.len().min(MOST);
-                (queue.tokens.drain(..count).collect::<Vec<_>>(), std::mem::take(&mut queue.revisions))
-            };
-            crowded = tokens.len() + revisions.len() > 1;
-            self.look_up(tokens, revisions).await;
-        }
-        std::mem::forget(reading);
     }
 
     /// One read for all of them.
@@ -156,6 +164,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use futures_util::future::join_all;
 
     use super::*;
@@ -185,6 +194,24 @@ mod tests {
             assert_eq!(store.catalog_revision().await.unwrap(), expected, "by another process, and seen at once");
         }
         join_all(crowd).await.into_iter().for_each(|done| done.unwrap());
+    }
+
+    #[test]
+    fn a_read_that_never_began_leaves_nobody_waiting() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let main = runtime();
+        let store = main.block_on(Store::open(&dir.path().join("test.db"))).unwrap();
+        let worker = runtime();
+        worker.block_on(async {
+            let mut asked = Box::pin(store.catalog_revision());
+            assert!(asked.as_mut().now_or_never().is_none(), "the task was made and has not run");
+        });
+        drop(worker);
+        main.block_on(async {
+            let asked = tokio::time::timeout(Duration::from_secs(60), store.catalog_revision()).await;
+            assert!(asked.expect("the next one reads").is_ok());
+        });
     }
 
     #[tokio::test(flavor = "multi_thread")]
