@@ -80,7 +80,7 @@ impl ClientError {
 /// Why a program cannot be registered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistrationError {
-    #[error("a client's name has 1 to 100 bytes and nothing that cannot be seen")]
+    #[error("a client's name has 1 to 100 bytes and all of them printable ASCII")]
     Name,
     #[error("clients are answered at http://127.0.0.1/oauth/callback or http://[::1]/oauth/callback")]
     Redirect,
@@ -108,7 +108,10 @@ impl Clients {
     /// # Errors
     /// [`RegistrationError`].
     pub fn register(&self, name: &str, redirect_uris: &[&str]) -> Result<Registered, RegistrationError> {
-        let seen = !name.is_empty() && name.len() <= 100 && name.trim() == name && !name.chars().any(is_hidden);
+        // A name stands where somebody decides. AWS's tools send no more than this, and anything beyond it is a way to be
+        // read as something else: fillers that cannot be seen, marks that pile up, letters that turn the line around.
+        let seen =
+            (1..=100).contains(&name.len()) && name.trim() == name && name.bytes().all(|b| matches!(b, b' '..=b'~'));
         if !seen {
             return Err(RegistrationError::Name);
         }
@@ -125,10 +128,16 @@ impl Clients {
         let mut plain = expires.as_second().to_be_bytes().to_vec();
         plain.push(u8::from(loopback.v4) | u8::from(loopback.v6) << 1);
         plain.extend_from_slice(name.as_bytes());
-        let sealed = self.ground.sealing.seal(PLACE, &plain, &*self.ground.rng);
+        let sealed = self.key().seal(PLACE, &plain, &*self.ground.rng);
         let client_id = format!("{MARK}{}", URL_SAFE_NO_PAD.encode(sealed));
         let client_secret = secret_of(&self.ground.sealing, &client_id);
         Ok(Registered { client_id, client_secret, issued, expires })
+    }
+
+    /// Ids are sealed as often as strangers like, and so under a key of their own: what is kept for operators has nothing to
+    /// fear from how many there are.
+    fn key(&self) -> SealingKey {
+        SealingKey::from_bytes(self.ground.sealing.derive("rolegate idc client id v1"))
     }
 
     /// The client of that id, whoever names it.
@@ -146,7 +155,7 @@ impl Clients {
         }
         let sealed = id.strip_prefix(MARK).filter(|_| id.len() <= LONGEST_ID).ok_or(ClientError::Unknown)?;
         let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| ClientError::Unknown)?;
-        let plain = self.ground.sealing.open(PLACE, &sealed).map_err(|_| ClientError::Unknown)?;
+        let plain = self.key().open(PLACE, &sealed).map_err(|_| ClientError::Unknown)?;
         let (seconds, rest) = plain.split_first_chunk::<8>().ok_or(ClientError::Unknown)?;
         let (flags, name) = rest.split_first().ok_or(ClientError::Unknown)?;
         let expires = Timestamp::from_second(i64::from_be_bytes(*seconds)).map_err(|_| ClientError::Unknown)?;
@@ -183,12 +192,6 @@ impl Clients {
 /// The secret that goes with a client id: derived, so that it need not be kept.
 fn secret_of(sealing: &SealingKey, id: &str) -> SecretString {
     SecretString::from(URL_SAFE_NO_PAD.encode(sealing.derive(&format!("rolegate idc client secret v1:{id}"))))
-}
-
-/// What a person would not see, or what changes how the rest is read: a name is shown where somebody decides.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 impl ClientKind {
@@ -365,16 +368,6 @@ mod tests {
         let source = |uri: &str| own.redirect(uri).unwrap().policy_source();
         assert_eq!(source("http://127.0.0.1:8976/callback"), "http://127.0.0.1:8976");
         assert_eq!(source("http://[::1]:8976/callback"), "http:");
-    }
-
-    #[test]
-    fn what_a_person_would_not_see_is_in_no_name() {
-        for hidden in ['\u{202e}', '\u{200b}', '\n', '\u{0}', '\u{2066}', '\u{feff}', '\u{7f}', '\u{85}'] {
-            assert!(is_hidden(hidden), "{hidden:?}");
-        }
-        for seen in ['a', ' ', 'é', '本', '-', '(', '…'] {
-            assert!(!is_hidden(seen), "{seen:?}");
-        }
     }
 
     proptest! {

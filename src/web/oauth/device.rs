@@ -5,7 +5,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::ability;
 use crate::flows::Ground;
-use crate::flows::clients::OWN_CLIENT;
 use crate::flows::current::CurrentCatalog;
 use crate::flows::device::{Decision, DeviceError, Devices, Network, UserCode};
 use crate::flows::grant_tokens::GrantTokens;
@@ -101,7 +100,6 @@ async fn confirm(
     Ok(page(&DeviceConfirmPage {
         shell: shell(&user.0, &loaded.catalog, ground, &super::device_path()),
         code: code.to_string(),
-        self_named: waiting.client != OWN_CLIENT,
         client: waiting.client_name,
         address: waiting.address,
         same_network: waiting.network == Network::Same,

@@ -47,9 +47,8 @@ pub struct DeviceConfirmPage {
     pub shell: Shell,
     /// As `BCDF-GHJK`.
     pub code: String,
+    /// What the program calls itself. That it is ours is no more than its word either: our client id is no secret.
     pub client: String,
-    /// Whether only the program itself says so.
-    pub self_named: bool,
     /// Where it asked from.
     pub address: String,
     /// Whether the person is at the same address.
@@ -127,7 +126,6 @@ impl DeviceConfirmPage {
             shell: Shell::sample(),
             code: "BCDF-GHJK".to_owned(),
             client: "botocore-client-corp".to_owned(),
-            self_named: true,
             address: "198.51.100.7".to_owned(),
             same_network: true,
             network_known: true,

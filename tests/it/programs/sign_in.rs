@@ -220,6 +220,7 @@ async fn a_client_that_does_not_prove_itself_or_makes_no_sense_is_told_in_the_mo
     for (change, kind, code) in [
         (json!({ "clientType": "confidential" }), "InvalidClientMetadataException", "invalid_client_metadata"),
         (json!({ "clientName": "\u{202e}x" }), "InvalidClientMetadataException", "invalid_client_metadata"),
+        (json!({ "clientName": "\u{3164}" }), "InvalidClientMetadataException", "invalid_client_metadata"),
         (json!({ "scopes": ["codewhisperer:completions"] }), "InvalidScopeException", "invalid_scope"),
         (json!({ "grantTypes": ["implicit"] }), "UnsupportedGrantTypeException", "unsupported_grant_type"),
         (json!({ "redirectUris": ["https://evil.example/"] }), "InvalidRedirectUriException", "invalid_redirect_uri"),
