@@ -17,6 +17,7 @@ use crate::flows::grant_tokens::{CodeGrant, GrantError, GrantTokens, Granted};
 use crate::web::fields::{Fields, FormError, read_form};
 use crate::web::limits::{Limits, Strike};
 use crate::web::problem::Problem;
+use crate::web::programs::refuse_browsers;
 use crate::web::{caller, context};
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -33,6 +34,7 @@ pub async fn token(
     workloads: web::Data<Exchange>,
     limits: web::Data<Limits>,
 ) -> Result<HttpResponse, Problem> {
+    refuse_browsers(&request)?;
     limits.told(context::client_address(&request))?;
     let strike = limits.strike(context::client_address(&request));
     let fields = match form(&request, payload).await? {
@@ -93,6 +95,8 @@ pub async fn device_authorization(
     flow: web::Data<Devices>,
     limits: web::Data<Limits>,
 ) -> Result<HttpResponse, Problem> {
+    // What a page begins would come from the network of whoever looks at it.
+    refuse_browsers(&request)?;
     // Each is a row that waits.
     limits.sign_in(context::client_address(&request))?;
     let fields = match form(&request, payload).await? {
@@ -139,6 +143,7 @@ pub async fn revoke(
     flow: web::Data<GrantTokens>,
     limits: web::Data<Limits>,
 ) -> Result<HttpResponse, Problem> {
+    refuse_browsers(&request)?;
     limits.told(context::client_address(&request))?;
     let strike = limits.strike(context::client_address(&request));
     let fields = match form(&request, payload).await? {
