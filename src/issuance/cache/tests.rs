@@ -53,7 +53,7 @@ fn fetch(cache: &Cache, permit: Permit, now: Timestamp, life: SignedDuration) {
 }
 
 fn land(lead: Lead<&'static str>, now: Timestamp, life: SignedDuration) {
-    let issued = Arc::new(Issued::for_tests(lead.permit, now + life));
+    let issued = Arc::new(Issued::for_tests(&lead.permit, now + life));
     lead.landing.land(Ok((issued, "reference".into())), now);
 }
 
