@@ -93,7 +93,7 @@ async fn a_client_is_registered_with_a_name_one_can_see_and_addresses_on_this_co
     {
         assert!(clients.register("x", &[uri]).is_ok(), "{uri}");
     }
-    let longest = clients.register(&"é".repeat(50), &["http://127.0.0.1/oauth/callback"]).unwrap();
+    let longest = clients.register(&"e".repeat(100), &["http://127.0.0.1/oauth/callback"]).unwrap();
     assert!(longest.client_id.len() <= 200, "{} bytes travel in addresses", longest.client_id.len());
     assert!(clients.find(&longest.client_id).is_ok());
 }

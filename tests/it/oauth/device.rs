@@ -75,7 +75,7 @@ async fn a_device_waits_until_somebody_who_compared_its_code_approves_it() {
         "<code>127.0.0.1</code>",
         "The same network as yours.",
         "2 minutes ago",
-        "It says that it runs rolegate.",
+        "It calls itself that, and its software rolegate. Rolegate cannot check either.",
         device.user_code.as_str(),
     ] {
         assert!(page.body.contains(words), "no `{words}` in {}", page.body);
