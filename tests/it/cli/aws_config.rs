@@ -25,8 +25,8 @@ async fn profiles_are_merged_into_a_file_without_touching_what_is_there() {
     let text = std::fs::read_to_string(&config).unwrap();
     assert!(text.starts_with(THEIRS), "{text}");
     assert_eq!(std::fs::read_to_string(home.at(".aws/config.rolegate-backup")).unwrap(), THEIRS);
-    let program = env!("CARGO_BIN_EXE_rolegate");
-    assert!(text.contains(&format!("\ncredential_process = {program} credential-process ")), "{text}");
+    let program = std::fs::canonicalize(env!("CARGO_BIN_EXE_rolegate")).unwrap();
+    assert!(text.contains(&format!("\ncredential_process = {} credential-process ", program.display())), "{text}");
 
     let again = home.run(&["aws-config"]);
     assert_eq!((again.data.as_str(), again.words), ("", format!("{} is up to date.\n", config.display())));
