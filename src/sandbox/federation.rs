@@ -221,12 +221,12 @@ fn log_in(request: &HttpRequest, state: &State, params: &Params) -> HttpResponse
             },
         );
     };
-    let partition = found.session.role.partition();
+    let partition = found.session.partition();
     let Some(place) = params.get("Destination").and_then(|text| destination(&state.base, partition, text)) else {
         return refused("Invalid Destination", "The destination is not a page of this console.");
     };
 
-    let account = found.session.role.account();
+    let account = found.session.account();
     let handle = format!("{account}-{}", suffix(state));
     let same = |other: &ConsoleSession| other.session.arn() == found.session.arn();
     // Signing in to the same role again replaces that session; another one is added, as in the multi-session console.

@@ -176,9 +176,15 @@ impl State {
         uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
     }
 
-    /// Whether the role of a session is still there.
+    /// Whether the holder of a session is still there.
     fn world_has(&self, session: &credentials::Session) -> bool {
-        self.world.role(&session.role).is_some_and(|role| role.role_id == session.role_id)
+        use credentials::Holder;
+        match &session.holder {
+            Holder::Role(held) => self.world.role(&held.role).is_some_and(|role| role.role_id == held.role_id),
+            Holder::FederatedUser { .. } | Holder::User { .. } | Holder::RootTask { .. } => {
+                self.world.account(session.account()).is_some()
+            }
+        }
     }
 
     fn is_partner(&self, origin: &Origin) -> bool {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::State;
+use super::credentials::{self, Holder};
 use super::federation::ConsoleSession;
 use super::idp::oidc::keys::Ring;
 use super::idp::saml::partners::ServiceProvider;
@@ -392,14 +393,14 @@ struct Console {
     account_name: String,
     account_id: String,
     partition: &'static str,
-    role: String,
+    role: Option<String>,
     role_name: String,
     session_name: String,
     arn: String,
     user_id: String,
     source_identity: Option<String>,
-    provider: String,
-    subject: String,
+    /// The provider's ARN, and whom it vouched for.
+    origin: Option<(String, String)>,
     tags: Vec<(String, String)>,
     issued_at: String,
     until: String,
@@ -420,8 +421,8 @@ pub fn console(
     now: Timestamp,
 ) -> HttpResponse {
     let session = &console.session;
-    let account = state.world.account(session.role.account());
-    let region = region.map_or_else(|| session.role.partition().default_region().to_string(), str::to_owned);
+    let account = state.world.account(session.account());
+    let region = region.map_or_else(|| session.partition().default_region().to_string(), str::to_owned);
     let services: Vec<Service> = SERVICES
         .iter()
         .map(|(path, name, about)| Service {
@@ -437,16 +438,20 @@ pub fn console(
             .find(|(path, _, _)| *path == service)
             .map_or_else(|| "Console home".to_owned(), |(_, name, _)| (*name).to_owned()),
         account_name: account.map_or_else(|| "Unknown account".to_owned(), |account| account.name.clone()),
-        account_id: session.role.account().to_string(),
-        partition: session.role.partition().id(),
-        role: session.role.to_string(),
-        role_name: session.role.role().name().to_owned(),
-        session_name: session.session_name.clone(),
+        account_id: session.account().to_string(),
+        partition: session.partition().id(),
+        role: session.role().map(|held| held.role.to_string()),
+        role_name: title(session),
+        session_name: match &session.holder {
+            Holder::Role(held) => held.session_name.clone(),
+            Holder::FederatedUser { name, .. } => name.clone(),
+            Holder::User { user, .. } => user.arn(),
+            Holder::RootTask { task, .. } => task.clone(),
+        },
         arn: session.arn(),
         user_id: session.user_id(),
         source_identity: session.source_identity.clone(),
-        provider: session.provider.to_string(),
-        subject: session.subject.clone(),
+        origin: session.origin().map(|origin| (origin.provider(), origin.subject().to_owned())),
         tags: session.tags.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         issued_at: instant(session.issued_at),
         until: instant(console.ends_at),
@@ -457,7 +462,7 @@ pub fn console(
             .iter()
             .filter(|other| now < other.ends_at)
             .map(|other| Tab {
-                label: format!("{} @ {}", other.session.role.role().name(), other.session.role.account()),
+                label: format!("{} @ {}", title(&other.session), other.session.account()),
                 href: format!("/console/{}/home", other.handle),
                 current: other.handle == console.handle,
             })
@@ -466,6 +471,16 @@ pub fn console(
         region,
     };
     render(200, &page, &ORDINARY)
+}
+
+/// What the console calls a session: its role, or what it is instead of one.
+fn title(session: &credentials::Session) -> String {
+    match &session.holder {
+        Holder::Role(held) => held.role.role().name().to_owned(),
+        Holder::FederatedUser { .. } => "federated user".to_owned(),
+        Holder::User { .. } => "user".to_owned(),
+        Holder::RootTask { .. } => "root".to_owned(),
+    }
 }
 
 fn instant(at: Timestamp) -> String {

@@ -25,7 +25,7 @@ use crate::saml::message::{Assertion, Attribute, Response};
 use crate::saml::names;
 use crate::saml::signature;
 use crate::sandbox::State;
-use crate::sandbox::credentials::Session;
+use crate::sandbox::credentials::{AssumedRole, Holder, How, Origin, Session, SessionPolicies};
 use crate::sandbox::policy::{Context, Decision, Policy, PolicyKind, Request};
 use crate::sandbox::providers::TrustedProvider;
 use crate::sandbox::world::{Account, Role};
@@ -49,6 +49,7 @@ struct Input {
     provider: ProviderArn,
     xml: Vec<u8>,
     duration_secs: Option<i32>,
+    policies: SessionPolicies,
     policy_text: usize,
 }
 
@@ -127,16 +128,21 @@ pub async fn run(state: &web::Data<State>, call: &Call<'_>) -> Result<Vec<Member
     let name_qualifier = name_qualifier(&claims.issuer, &input.provider);
 
     let session = Session {
-        role: role.arn.clone(),
-        role_id: role.role_id.clone(),
-        session_name: claims.session_name.clone(),
+        holder: Holder::Role(AssumedRole {
+            role: role.arn.clone(),
+            role_id: role.role_id.clone(),
+            session_name: claims.session_name.clone(),
+            how: How::Federated(Origin::Saml {
+                provider: input.provider.clone(),
+                subject: subject.clone(),
+                subject_type: subject_type.clone(),
+                name_qualifier: name_qualifier.clone(),
+            }),
+        }),
+        policies: input.policies,
         source_identity: claims.source_identity.clone(),
         tags: claims.tags.clone(),
         transitive_tag_keys: claims.transitive_tag_keys.clone(),
-        provider: input.provider.clone(),
-        subject: subject.clone(),
-        subject_type: subject_type.clone(),
-        name_qualifier: name_qualifier.clone(),
         issued_at: whole_seconds(call.now),
         expires_at: whole_seconds(call.now) + SignedDuration::from_secs(seconds),
     };
@@ -220,7 +226,11 @@ fn input(call: &Call<'_>) -> Result<Input, StsError> {
         )
     })?;
     let role = role.parse().map_err(|_| StsError::not_authorized(ACTION).because("not the ARN of a role"))?;
-    Ok(Input { role, provider, xml, duration_secs, policy_text })
+    let policies = SessionPolicies {
+        inline: policy.map(str::to_owned),
+        arns: policy_arns.into_iter().map(str::to_owned).collect(),
+    };
+    Ok(Input { role, provider, xml, duration_secs, policies, policy_text })
 }
 
 fn bad_form(request_id: &str, why: &dyn Display) -> StsError {

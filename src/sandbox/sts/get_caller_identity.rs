@@ -2,14 +2,14 @@
 
 use super::answer::Member;
 use super::error::StsError;
-use super::{Call, sigv4};
+use super::{Call, authenticate};
 use crate::sandbox::State;
 
 pub fn run(state: &State, call: &Call<'_>) -> Result<Vec<Member>, StsError> {
-    let session = sigv4::verify(&call.http, &state.mint, &state.world, call.now)?;
+    let caller = authenticate(state, &call.http, "sts")?.caller;
     Ok(vec![
-        Member::text("Arn", session.arn()),
-        Member::text("UserId", session.user_id()),
-        Member::text("Account", session.role.account().as_str()),
+        Member::text("Arn", caller.arn()),
+        Member::text("UserId", caller.user_id()),
+        Member::text("Account", caller.account().as_str()),
     ])
 }

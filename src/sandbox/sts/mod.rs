@@ -9,16 +9,20 @@ mod sigv4;
 
 use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
 use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use jiff::Timestamp;
+use secrecy::SecretString;
 
+use super::credentials::Session;
 use super::{State, landing};
 use answer::Member;
-use error::StsError;
+pub(super) use error::StsError;
 use query::Params;
+use sigv4::Keyring;
+pub(super) use sigv4::{Authenticated, Caller, HttpRequest, LongTermKey};
 
 const VERSION: &str = "2011-06-15";
 /// STS takes a body of exactly this size and refuses one byte more.
@@ -28,7 +32,7 @@ const MAX_QUERY: usize = 16_000;
 /// One call, as operations see it.
 struct Call<'a> {
     params: Params,
-    http: sigv4::HttpRequest<'a>,
+    http: HttpRequest<'a>,
     source_ip: Option<std::net::IpAddr>,
     secure_transport: bool,
     now: Timestamp,
@@ -42,7 +46,7 @@ impl Call<'_> {
 }
 
 /// `GET /` and `POST /`.
-pub async fn endpoint(request: HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
+pub async fn endpoint(request: actix_web::HttpRequest, payload: web::Payload, state: web::Data<State>) -> HttpResponse {
     let body = match read_body(payload).await {
         Ok(body) => body,
         Err(status) => return HttpResponse::new(status),
@@ -69,7 +73,13 @@ pub async fn endpoint(request: HttpRequest, payload: web::Payload, state: web::D
 
     let request_id = state.request_id();
     let call = Call {
-        http: sigv4::HttpRequest { method: request.method().as_str(), query, headers: headers(&request), body: &body },
+        http: HttpRequest {
+            method: request.method().as_str(),
+            path: "/",
+            query,
+            headers: headers(&request),
+            body: &body,
+        },
         source_ip: request.peer_addr().map(|peer| peer.ip()),
         secure_transport: state.base.scheme() == "https",
         now: state.clock.now(),
@@ -93,6 +103,32 @@ pub async fn endpoint(request: HttpRequest, payload: web::Payload, state: web::D
         .insert_header(("x-amzn-RequestId", request_id.clone()))
         .insert_header(("x-amz-sts-extended-request-id", STANDARD.encode(format!("rolegate:sandbox:{request_id}"))))
         .body(body)
+}
+
+/// Who signed a request to one of the local services (`sts`, `iam`, `s3`, …).
+///
+/// # Errors
+/// What STS answers; other services dress it in their own form.
+pub fn authenticate(state: &State, request: &HttpRequest<'_>, service: &str) -> Result<Authenticated, StsError> {
+    sigv4::verify(request, service, state, state.clock.now())
+}
+
+impl Keyring for State {
+    fn long_term(&self, _access_key_id: &str) -> Option<LongTermKey> {
+        None
+    }
+
+    fn session(&self, access_key_id: &str, token: &str) -> Option<Session> {
+        self.mint.open(access_key_id, token)
+    }
+
+    fn temporary_secret(&self, access_key_id: &str) -> SecretString {
+        self.mint.secret(access_key_id)
+    }
+
+    fn is_alive(&self, session: &Session) -> bool {
+        self.world_has(session)
+    }
 }
 
 /// Finds the operation and runs it.
@@ -123,13 +159,13 @@ async fn read_body(mut payload: web::Payload) -> Result<web::BytesMut, StatusCod
     Ok(body)
 }
 
-fn is_form(request: &HttpRequest) -> bool {
+fn is_form(request: &actix_web::HttpRequest) -> bool {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-pub(super) fn wants_html(request: &HttpRequest) -> bool {
+pub(super) fn wants_html(request: &actix_web::HttpRequest) -> bool {
     request
         .headers()
         .get(ACCEPT)
@@ -153,7 +189,7 @@ pub(super) fn unknown_operation() -> HttpResponse {
     HttpResponse::NotFound().insert_header((CONTENT_TYPE, "text/xml")).body("<UnknownOperationException/>\n")
 }
 
-fn headers(request: &HttpRequest) -> Vec<(String, String)> {
+fn headers(request: &actix_web::HttpRequest) -> Vec<(String, String)> {
     request
         .headers()
         .iter()

@@ -1,7 +1,8 @@
-//! Signature Version 4: who signed this request.
+//! Signature Version 4: who signed this request, judged in the order of AWS and in its words.
 //!
-//! Spec: AWS General Reference, "Signature Version 4 signing process". The order of checks and their texts are those of
-//! STS, which tolerates clocks that differ by fifteen minutes.
+//! Spec: AWS General Reference, "Signature Version 4 signing process". STS tolerates clocks that differ by fifteen
+//! minutes, and so does everything here. The order is that observed at STS: scope, key, token and key together, end of the
+//! session, its role, signature, and only then a token that a long-term key has no use for.
 
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp};
@@ -10,16 +11,16 @@ use openssl::pkey::PKey;
 use openssl::sha::sha256;
 use openssl::sign::Signer;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::error::StsError;
-use crate::aws::Region;
-use crate::sandbox::credentials::{Mint, Session};
-use crate::sandbox::world::World;
+use crate::aws::{AccountId, Partition, Region};
+use crate::sandbox::credentials::{Owner, Session};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SKEW_MINUTES: i64 = 15;
 const MAX_EXPIRES_SECS: u32 = 604_800;
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 /// Everything but `A-Z a-z 0-9 - . _ ~` is written as `%XX`.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -28,6 +29,8 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove
 #[derive(Debug, Clone)]
 pub struct HttpRequest<'a> {
     pub method: &'a str,
+    /// The path as it stands in the canonical request: as it was sent.
+    pub path: &'a str,
     /// The raw query, without `?`.
     pub query: &'a str,
     /// Names in lower case.
@@ -73,12 +76,89 @@ struct Scope<'a> {
     terminator: &'a str,
 }
 
-/// Checks the signature of a request and tells whose session signed it.
+/// Who called: what every operation and every other local service asks about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// With long-term keys.
+    LongTerm(Owner),
+    /// With temporary credentials.
+    Session(Box<Session>),
+}
+
+impl Caller {
+    /// As `GetCallerIdentity` tells it.
+    #[must_use]
+    pub fn arn(&self) -> String {
+        match self {
+            Self::LongTerm(owner) => owner.arn(),
+            Self::Session(session) => session.arn(),
+        }
+    }
+
+    #[must_use]
+    pub fn user_id(&self) -> String {
+        match self {
+            Self::LongTerm(owner) => owner.user_id(),
+            Self::Session(session) => session.user_id(),
+        }
+    }
+
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        match self {
+            Self::LongTerm(owner) => owner.account(),
+            Self::Session(session) => session.account(),
+        }
+    }
+
+    #[must_use]
+    pub fn partition(&self) -> Partition {
+        match self {
+            Self::LongTerm(owner) => owner.partition(),
+            Self::Session(session) => session.partition(),
+        }
+    }
+}
+
+/// Who called, and where the signature says the call went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authenticated {
+    pub caller: Caller,
+    pub region: Region,
+    pub access_key_id: String,
+}
+
+/// A user's own key.
+#[derive(Debug, Clone)]
+pub struct LongTermKey {
+    pub owner: Owner,
+    pub secret: SecretString,
+    pub active: bool,
+}
+
+/// What is known of keys.
+pub trait Keyring {
+    /// The long-term key of this id, active or not.
+    fn long_term(&self, access_key_id: &str) -> Option<LongTermKey>;
+    /// The session of a token, if the token was made for this key id.
+    fn session(&self, access_key_id: &str, token: &str) -> Option<Session>;
+    /// The secret of a temporary key id.
+    fn temporary_secret(&self, access_key_id: &str) -> SecretString;
+    /// Whether whoever holds a session still exists.
+    fn is_alive(&self, session: &Session) -> bool;
+}
+
+/// Checks the signature of a request to one service and tells who signed it.
 ///
 /// # Errors
 /// In this order: nothing signed, incomplete, scope, unknown key or token, expired session, deleted role, clock,
-/// signature.
-pub fn verify(request: &HttpRequest<'_>, mint: &Mint, world: &World, now: Timestamp) -> Result<Session, StsError> {
+/// signature, a token on a long-term key.
+pub fn verify(
+    request: &HttpRequest<'_>,
+    service: &str,
+    keyring: &impl Keyring,
+    now: Timestamp,
+) -> Result<Authenticated, StsError> {
     let claim = claim(request)?;
     let scope = scope(&claim)?;
     let signed_at = timestamp(&claim.date).ok_or_else(|| {
@@ -87,20 +167,31 @@ pub fn verify(request: &HttpRequest<'_>, mint: &Mint, world: &World, now: Timest
             claim.date
         ))
     })?;
-    let region = check_scope(&scope, &claim.date)?;
+    let region = check_scope(&scope, service, request.header("host"), &claim.date)?;
 
-    let session =
-        claim.token.as_deref().and_then(|token| mint.open(scope.access_key_id, token)).ok_or_else(|| {
-            StsError::invalid_client_token().because("the key id and the token are not a pair made here")
-        })?;
-    if !session.role.partition().has_region(&region) {
-        return Err(StsError::invalid_client_token().because(format!("{region} is in another partition")));
+    let invalid = |why: &str| StsError::invalid_client_token().because(why);
+    let long_term = keyring.long_term(scope.access_key_id);
+    let (caller, secret) = match (long_term, claim.token.as_deref()) {
+        (Some(key), _) if !key.active => return Err(invalid("the key is inactive")),
+        (Some(key), _) => (Caller::LongTerm(key.owner), key.secret),
+        (None, None) => return Err(invalid("the key id is unknown, or belongs to a token that was not sent")),
+        (None, Some(token)) => {
+            let session = keyring
+                .session(scope.access_key_id, token)
+                .ok_or_else(|| invalid("the key id and the token are not a pair made here"))?;
+            (Caller::Session(Box::new(session)), keyring.temporary_secret(scope.access_key_id))
+        }
+    };
+    if !caller.partition().has_region(&region) {
+        return Err(invalid(&format!("{region} is in another partition")));
     }
-    if now >= session.expires_at {
-        return Err(StsError::expired_session());
-    }
-    if world.role(&session.role).is_none_or(|role| role.role_id != session.role_id) {
-        return Err(StsError::invalid_client_token().because("the role is gone"));
+    if let Caller::Session(session) = &caller {
+        if now >= session.expires_at {
+            return Err(StsError::expired_session());
+        }
+        if !keyring.is_alive(session) {
+            return Err(invalid("whoever holds the session is gone"));
+        }
     }
 
     let mut signed_headers: Vec<&str> = claim.signed_headers.split(';').collect();
@@ -112,23 +203,24 @@ pub fn verify(request: &HttpRequest<'_>, mint: &Mint, world: &World, now: Timest
     signed_headers.sort_unstable();
     check_clock(signed_at, now)?;
 
-    let canonical = canonical_request(request, &claim, &signed_headers);
+    let canonical = canonical_request(request, service, &claim, &signed_headers);
     let scope_text = format!("{}/{}/{}/{}", scope.date, scope.region, scope.service, scope.terminator);
     let to_sign = format!("{ALGORITHM}\n{}\n{scope_text}\n{}", claim.date, hex(&sha256(canonical.as_bytes())));
-    let secret = mint.secret(scope.access_key_id);
     let key = [scope.date, scope.region, scope.service, scope.terminator]
         .iter()
         .fold(format!("AWS4{}", secret.expose_secret()).into_bytes(), |key, part| hmac(&key, part.as_bytes()));
     let expected = hex(&hmac(&key, to_sign.as_bytes()));
     let same =
         expected.len() == claim.signature.len() && openssl::memcmp::eq(expected.as_bytes(), claim.signature.as_bytes());
-    if same {
-        Ok(session)
-    } else {
-        Err(StsError::signature_mismatch(
+    if !same {
+        return Err(StsError::signature_mismatch(
             "The request signature we calculated does not match the signature you provided. Check your AWS Secret \
              Access Key and signing method. Consult the service documentation for details.",
-        ))
+        ));
+    }
+    match caller {
+        Caller::LongTerm(_) if claim.token.is_some() => Err(invalid("a long-term key has no token")),
+        caller => Ok(Authenticated { caller, region, access_key_id: scope.access_key_id.to_owned() }),
     }
 }
 
@@ -220,14 +312,15 @@ fn scope(claim: &Claim) -> Result<Scope<'_>, StsError> {
 }
 
 /// All that is wrong with the scope is said at once.
-fn check_scope(scope: &Scope<'_>, date: &str) -> Result<Region, StsError> {
+fn check_scope(scope: &Scope<'_>, service: &str, host: Option<&str>, date: &str) -> Result<Region, StsError> {
     let mut wrong = String::new();
     let region = scope.region.parse::<Region>();
-    if region.is_err() {
+    let here = host.and_then(region_of_host);
+    if !region.as_ref().is_ok_and(|region| here.is_none_or(|here| here == region.as_str())) {
         wrong.push_str("Credential should be scoped to a valid region. ");
     }
-    if scope.service != "sts" {
-        wrong.push_str("Credential should be scoped to correct service: 'sts'. ");
+    if scope.service != service {
+        wrong.push_str(&format!("Credential should be scoped to correct service: '{service}'. "));
     }
     if scope.terminator != "aws4_request" {
         wrong.push_str(&format!(
@@ -247,6 +340,16 @@ fn check_scope(scope: &Scope<'_>, date: &str) -> Result<Region, StsError> {
         Ok(region) if wrong.is_empty() => Ok(region),
         _ => Err(StsError::signature_mismatch(wrong)),
     }
+}
+
+/// The region whose STS a host name of AWS stands for; the global one is in `us-east-1`. Any other name says nothing.
+pub fn region_of_host(host: &str) -> Option<&str> {
+    let name = host.split(':').next().unwrap_or_default();
+    if name == "sts.amazonaws.com" {
+        return Some("us-east-1");
+    }
+    let rest = name.strip_prefix("sts.").or_else(|| name.strip_prefix("sts-fips."))?;
+    [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().find_map(|suffix| rest.strip_suffix(suffix))
 }
 
 fn check_clock(signed_at: Timestamp, now: Timestamp) -> Result<(), StsError> {
@@ -286,7 +389,17 @@ fn timestamp(text: &str) -> Option<Timestamp> {
     Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
 }
 
-fn canonical_request(request: &HttpRequest<'_>, claim: &Claim, signed_headers: &[&str]) -> String {
+/// What stands for the body. S3 lets it be left out, or be signed piece by piece inside itself.
+fn payload(request: &HttpRequest<'_>, service: &str, claim: &Claim) -> String {
+    let declared = request.header("x-amz-content-sha256");
+    match declared {
+        Some(text) if service == "s3" && (text == UNSIGNED || text.starts_with("STREAMING-")) => text.to_owned(),
+        None if service == "s3" && claim.presigned => UNSIGNED.to_owned(),
+        _ => hex(&sha256(request.body)),
+    }
+}
+
+fn canonical_request(request: &HttpRequest<'_>, service: &str, claim: &Claim, signed_headers: &[&str]) -> String {
     let encode = |text: &str| utf8_percent_encode(text, UNRESERVED).to_string();
     let mut query: Vec<(String, String)> = request
         .query_pairs()
@@ -307,11 +420,12 @@ fn canonical_request(request: &HttpRequest<'_>, claim: &Claim, signed_headers: &
         headers.push_str(&format!("{name}:{}\n", values.join(",")));
     }
     format!(
-        "{}\n/\n{}\n{headers}\n{}\n{}",
+        "{}\n{}\n{}\n{headers}\n{}\n{}",
         request.method,
+        request.path,
         query.join("&"),
         signed_headers.join(";"),
-        hex(&sha256(request.body))
+        payload(request, service, claim)
     )
 }
 

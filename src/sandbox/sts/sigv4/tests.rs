@@ -3,31 +3,52 @@
 
 use super::*;
 use crate::aws::Credentials;
+use crate::sandbox::credentials::Mint;
 use crate::sys::SeededRng;
 
 struct Fixture {
     mint: Mint,
-    world: World,
     credentials: Credentials,
     now: Timestamp,
+    role_exists: bool,
+    key_active: bool,
+}
+
+const LONG_TERM: &str = "SBUKAAAAAAAAAAAAAAAA";
+const LONG_TERM_SECRET: &str = "a/secret/of/forty/characters/for/a/user+";
+
+impl Keyring for Fixture {
+    fn long_term(&self, access_key_id: &str) -> Option<LongTermKey> {
+        (access_key_id == LONG_TERM).then(|| LongTermKey {
+            owner: crate::sandbox::credentials::tests::user(),
+            secret: LONG_TERM_SECRET.into(),
+            active: self.key_active,
+        })
+    }
+
+    fn session(&self, access_key_id: &str, token: &str) -> Option<Session> {
+        self.mint.open(access_key_id, token)
+    }
+
+    fn temporary_secret(&self, access_key_id: &str) -> SecretString {
+        self.mint.secret(access_key_id)
+    }
+
+    fn is_alive(&self, _: &Session) -> bool {
+        self.role_exists
+    }
 }
 
 fn fixture() -> Fixture {
-    let world = World::larkspur();
-    let role = &world.roles()[0];
     let now: Timestamp = "2026-11-21T12:30:00Z".parse().unwrap();
-    let session = Session {
-        role: role.arn.clone(),
-        role_id: role.role_id.clone(),
-        ..crate::sandbox::credentials::tests::session()
-    };
     let mint = Mint::new(&[3; 32]);
-    let credentials = mint.issue(&session, &SeededRng::new(3));
-    Fixture { mint, credentials, now, world }
+    let credentials = mint.issue(&crate::sandbox::credentials::tests::session(), &SeededRng::new(3));
+    Fixture { mint, credentials, now, role_exists: true, key_active: true }
 }
 
 /// What a well-behaved client would send, before a test spoils it.
 struct Signing {
+    key_id: String,
     date: String,
     scope_date: String,
     region: String,
@@ -42,6 +63,7 @@ struct Signing {
 impl Fixture {
     fn signing(&self) -> Signing {
         Signing {
+            key_id: self.credentials.access_key_id.clone(),
             date: "20261121T123000Z".to_owned(),
             scope_date: "20261121".to_owned(),
             region: "eu-west-1".to_owned(),
@@ -54,10 +76,21 @@ impl Fixture {
         }
     }
 
-    fn verify(&self, signing: &Signing) -> Result<Session, StsError> {
-        let headers = signing.headers(&self.credentials.access_key_id);
-        let request = HttpRequest { method: "POST", query: "", headers, body: signing.body.as_bytes() };
-        verify(&request, &self.mint, &self.world, self.now)
+    /// As [`signing`](Self::signing), with a user's own key.
+    fn long_term(&self) -> Signing {
+        Signing {
+            key_id: LONG_TERM.to_owned(),
+            secret: LONG_TERM_SECRET.to_owned(),
+            token: None,
+            signed_headers: "content-type;host;x-amz-date".to_owned(),
+            ..self.signing()
+        }
+    }
+
+    fn verify(&self, signing: &Signing) -> Result<Authenticated, StsError> {
+        let headers = signing.headers(&signing.key_id);
+        let request = HttpRequest { method: "POST", path: "/", query: "", headers, body: signing.body.as_bytes() };
+        verify(&request, "sts", self, self.now)
     }
 
     #[track_caller]
@@ -115,7 +148,56 @@ const MISMATCH: &str = "The request signature we calculated does not match the s
 #[test]
 fn a_well_signed_request_names_its_session() {
     let fixture = fixture();
-    assert_eq!(fixture.verify(&fixture.signing()).unwrap().role, fixture.world.roles()[0].arn);
+    let authenticated = fixture.verify(&fixture.signing()).unwrap();
+    assert_eq!(authenticated.caller.arn(), "arn:aws:sts::111122223333:assumed-role/Deploy/asha@larkspur.example");
+    assert_eq!(authenticated.region.as_str(), "eu-west-1");
+    assert_eq!(authenticated.access_key_id, fixture.credentials.access_key_id);
+}
+
+#[test]
+fn a_well_signed_request_with_a_long_term_key_names_its_user() {
+    let fixture = fixture();
+    let caller = fixture.verify(&fixture.long_term()).unwrap().caller;
+    assert_eq!(caller, Caller::LongTerm(crate::sandbox::credentials::tests::user()));
+}
+
+#[test]
+fn an_inactive_or_unknown_key_is_invalid_before_its_signature_is_looked_at() {
+    let mut fixture = fixture();
+    let invalid = (403, "InvalidClientTokenId", "The security token included in the request is invalid.".to_owned());
+    let refused = |fixture: &Fixture, signing: Signing| {
+        let error = fixture.verify(&signing).unwrap_err();
+        (error.status, error.code, error.message.unwrap())
+    };
+    let unknown = Signing { key_id: "SBUKBBBBBBBBBBBBBBBB".to_owned(), secret: String::new(), ..fixture.long_term() };
+    assert_eq!(refused(&fixture, unknown), invalid);
+    fixture.key_active = false;
+    assert_eq!(refused(&fixture, Signing { secret: String::new(), ..fixture.long_term() }), invalid);
+}
+
+#[test]
+fn a_token_on_a_long_term_key_is_invalid_but_only_after_the_signature() {
+    let fixture = fixture();
+    let with_token = || Signing { token: fixture.signing().token, ..fixture.long_term() };
+    assert_eq!(fixture.verify(&with_token()).unwrap_err().code, "InvalidClientTokenId");
+    let wrong = Signing { secret: "wrong".to_owned(), ..with_token() };
+    assert_eq!(fixture.verify(&wrong).unwrap_err().code, "SignatureDoesNotMatch");
+}
+
+#[test]
+fn hosts_of_aws_want_the_region_they_stand_for() {
+    for (host, region) in [
+        ("sts.amazonaws.com", Some("us-east-1")),
+        ("sts.amazonaws.com:443", Some("us-east-1")),
+        ("sts.eu-west-1.amazonaws.com", Some("eu-west-1")),
+        ("sts-fips.us-east-2.amazonaws.com", Some("us-east-2")),
+        ("sts.cn-north-1.amazonaws.com.cn", Some("cn-north-1")),
+        ("sts.eu-central-1.api.aws", Some("eu-central-1")),
+        ("127.0.0.1:8081", None),
+        ("sts.localhost", None),
+    ] {
+        assert_eq!(region_of_host(host), region, "{host}");
+    }
 }
 
 #[test]
@@ -133,8 +215,7 @@ fn a_missing_foreign_or_changed_token_is_invalid() {
     assert_eq!(fixture.refused(|s| s.token = None), invalid);
     assert_eq!(fixture.refused(|s| s.token = Some("IQoJb3JpZ2lu".to_owned())), invalid);
     assert_eq!(fixture.refused(|s| s.region = "cn-north-1".to_owned()), invalid);
-    let gone =
-        Fixture { world: World::from_toml("company=''\ntrust={}\nrole={}\naccount=[]\nperson=[]").unwrap(), ..fixture };
+    let gone = Fixture { role_exists: false, ..fixture };
     assert_eq!(gone.refused(|_| {}), invalid);
 }
 
@@ -194,8 +275,8 @@ fn missing_parts_are_named() {
     let fixture = fixture();
     let ask = |headers: Vec<(&str, &str)>, query: &str| {
         let headers = headers.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
-        let request = HttpRequest { method: "POST", query, headers, body: b"" };
-        let error = verify(&request, &fixture.mint, &fixture.world, fixture.now).unwrap_err();
+        let request = HttpRequest { method: "POST", path: "/", query, headers, body: b"" };
+        let error = verify(&request, "sts", &fixture, fixture.now).unwrap_err();
         (error.status, error.code, error.message.unwrap())
     };
     assert_eq!(
@@ -232,8 +313,8 @@ fn a_presigned_url_is_accepted_and_its_parameters_are_part_of_what_is_signed() {
     let signature = signing.sign(&format!("GET\n/\n{query}\nhost:127.0.0.1:8081\n\nhost\n{}", hex(&sha256(b""))));
     let ask = |query: String| {
         let headers = vec![("host".to_owned(), "127.0.0.1:8081".to_owned())];
-        let request = HttpRequest { method: "GET", query: &query, headers, body: b"" };
-        verify(&request, &fixture.mint, &fixture.world, fixture.now)
+        let request = HttpRequest { method: "GET", path: "/", query: &query, headers, body: b"" };
+        verify(&request, "sts", &fixture, fixture.now)
     };
     let url = format!("{query}&X-Amz-Signature={signature}");
     assert!(ask(url.clone()).is_ok());
