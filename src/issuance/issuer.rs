@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::assertion::{self, Assertion};
 use super::console::ConsoleDestination;
 use super::federation::{ConsoleLogin, Federation, FederationError};
-use super::sts::{Asked, Assumed, Sts, StsError};
+use super::sts::{Answer, AssumeRoleWithSaml, Operation, Sts, StsError};
 use crate::access::Permit;
 use crate::aws::{Credentials, Partition, Region, RoleArn, SessionDuration, SessionName};
 use crate::saml::write::{Signer, WriteError};
@@ -87,6 +87,7 @@ pub struct Issued {
     granted: SessionDuration,
     region: Region,
     assumed_role_arn: Option<String>,
+    packed_percent: Option<u32>,
     request_id: Option<String>,
     assertion_id: String,
 }
@@ -159,15 +160,15 @@ impl Issuer {
     async fn assume(&self, permit: &Arc<Permit>, duration: SessionDuration) -> Result<Issued, IssueError> {
         let assertion = self.mint(Arc::clone(permit), duration).await?;
         let regions = self.parts.regions.in_order(permit.role().partition(), permit.region());
-        let asked = Asked {
+        let operation = Operation::AssumeRoleWithSaml(AssumeRoleWithSaml {
             role: permit.role(),
             provider: permit.provider(),
             assertion: &assertion,
             duration,
             session_policy: permit.session_policy(),
-        };
-        let Assumed { credentials, region, assumed_role_arn, request_id } =
-            self.parts.sts.assume_role_with_saml(asked, &regions).await?;
+        });
+        let Answer { credentials, region, principal_arn, packed_percent, request_id } =
+            self.parts.sts.ask(operation, permit.role().partition(), &regions).await?;
         Ok(Issued {
             credentials,
             role: permit.role().clone(),
@@ -175,7 +176,8 @@ impl Issuer {
             asked: permit.duration(),
             granted: duration,
             region,
-            assumed_role_arn,
+            assumed_role_arn: principal_arn,
+            packed_percent,
             request_id,
             assertion_id: assertion.id,
         })
@@ -227,6 +229,7 @@ impl Issued {
             granted: permit.duration(),
             region: permit.role().partition().default_region(),
             assumed_role_arn: None,
+            packed_percent: None,
             request_id: None,
             assertion_id: "_test".to_owned(),
         }
@@ -275,6 +278,12 @@ impl Issued {
     #[must_use]
     pub fn assumed_role_arn(&self) -> Option<&str> {
         self.assumed_role_arn.as_deref()
+    }
+
+    /// How much of the room for session policies and tags was taken, in percent; none where STS did not say.
+    #[must_use]
+    pub fn packed_percent(&self) -> Option<u32> {
+        self.packed_percent
     }
 
     /// STS's request id, for AWS support and for finding the call in CloudTrail.

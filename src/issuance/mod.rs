@@ -4,7 +4,7 @@
 //!
 //! 1. [`assertion`] mints one signed SAML response that names exactly one role;
 //! 2. [`sts`] exchanges it for credentials, unsigned, as AWS defines `AssumeRoleWithSAML`, in the first region that
-//!    answers;
+//!    answers; each operation of STS is a value that its client tries at one place after another;
 //! 3. [`federation`] turns credentials into a link to the console, at a destination [`console`] allows;
 //! 4. [`formats`] writes credentials down the way shells and SDKs read them.
 //!

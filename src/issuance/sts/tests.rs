@@ -1,9 +1,16 @@
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::client::Place;
 use super::*;
+use crate::aws::{Partition, Region, RoleArn, SessionPolicy};
+use crate::issuance::assertion::Assertion;
 use crate::issuance::breaker::FAILURES;
 use crate::issuance::fake::{Fake, NOW, ROLE, Reply, form, hour};
-use crate::sys::ManualClock;
+use crate::sys::{Clock as _, ManualClock};
 
 fn sts(max_attempts: u32, endpoint: Option<&Url>, clock: &Arc<ManualClock>) -> Sts {
     let settings = StsSettings {
@@ -25,18 +32,25 @@ fn region(name: &str) -> Region {
 }
 
 /// Asks with an assertion that only looks like one.
-async fn asking<T>(ask: impl AsyncFnOnce(Asked<'_>) -> T) -> T {
+async fn asking<T>(ask: impl AsyncFnOnce(Operation<'_>) -> T) -> T {
     let role: RoleArn = ROLE.parse().unwrap();
     let provider = "arn:aws:iam::111122223333:saml-provider/rolegate".parse().unwrap();
     let assertion = Assertion { id: "_a".to_owned(), response: SecretString::from("YXNzZXJ0aW9u+/==") };
     let session_policy = SessionPolicy::default();
     let (duration, session_policy) = (hour(), &session_policy);
-    ask(Asked { role: &role, provider: &provider, assertion: &assertion, duration, session_policy }).await
+    ask(Operation::AssumeRoleWithSaml(AssumeRoleWithSaml {
+        role: &role,
+        provider: &provider,
+        assertion: &assertion,
+        duration,
+        session_policy,
+    }))
+    .await
 }
 
-async fn assume(url: &Url) -> Result<Assumed, StsError> {
+async fn assume(url: &Url) -> Result<Answer, StsError> {
     let sts = sts(3, Some(url), &clock());
-    asking(async |asked| sts.assume_role_with_saml(asked, &[region("eu-west-1")]).await).await
+    asking(async |asked| sts.ask(asked, Partition::Aws, &[region("eu-west-1")]).await).await
 }
 
 async fn refused(status: u16, code: &str, message: &str) -> StsError {
@@ -53,7 +67,7 @@ async fn an_assertion_becomes_credentials() {
     assert_eq!(assumed.credentials.session_token.expose_secret(), "token/marker+marker==");
     assert_eq!(assumed.credentials.expiration.to_string(), "2026-11-21T13:00:00Z");
     assert_eq!(
-        assumed.assumed_role_arn.as_deref(),
+        assumed.principal_arn.as_deref(),
         Some("arn:aws:sts::111122223333:assumed-role/ReadOnly/asha@corp.example")
     );
     assert_eq!(assumed.request_id.as_deref(), Some("11111111-2222-3333-4444-555555555555"));

@@ -1,252 +1,14 @@
-//! `AssumeRoleWithSAML`, unsigned: the assertion is the only proof, and the server holds no AWS keys.
-//!
-//! Trouble is met in this order: the SDK tries again with pauses drawn at random; an endpoint that keeps failing is left
-//! alone by its [breaker](super::breaker); the next region is asked. A refusal is an answer and ends the search.
+//! Why STS gave no credentials, and what people are told about it.
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
 
-use aws_sdk_sts::config::http::{HttpRequest, HttpResponse};
-use aws_sdk_sts::config::retry::RetryConfig;
-use aws_sdk_sts::config::timeout::TimeoutConfig;
-use aws_sdk_sts::config::{BehaviorVersion, HttpClient, RuntimeComponents, StalledStreamProtectionConfig};
-use aws_sdk_sts::error::{ConnectorError, SdkError};
+use aws_sdk_sts::config::http::HttpResponse;
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::RequestId;
-use aws_sdk_sts::operation::assume_role_with_saml::{AssumeRoleWithSAMLError, AssumeRoleWithSamlOutput};
-use aws_sdk_sts::types::PolicyDescriptorType;
-use aws_smithy_async::rt::sleep::TokioSleep;
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
-};
-use aws_smithy_types::body::SdkBody;
-use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
-use tokio::time::{Instant, timeout_at};
-use url::Url;
 
-use super::assertion::Assertion;
-use super::breaker::Pass;
-use super::endpoint::Endpoints;
-use crate::aws::{Credentials, Partition, PolicyArn, ProviderArn, Region, RoleArn, SessionDuration, SessionPolicy};
-use crate::sys::Clock;
-
-/// Many times what STS ever answers.
-const MAX_ANSWER: usize = 256 * 1024;
 /// Enough of STS's message for any text it is known to send.
 const MAX_MESSAGE: usize = 512;
-/// How long somebody waits for all regions together, unless one region alone is allowed longer.
-const WHOLE: Duration = Duration::from_secs(20);
-
-/// How STS is called. Connecting has its own limit in the shared HTTP client.
-#[derive(Debug, Clone)]
-pub struct StsSettings {
-    /// Called instead of AWS's regional endpoints, whatever the region: there is no other to fall back to.
-    pub endpoint: Option<Url>,
-    /// One attempt, from connecting to the end of the answer.
-    pub attempt_timeout: Duration,
-    /// All attempts in one region and the pauses between them.
-    pub total_timeout: Duration,
-    /// How often a call is tried when STS is throttling, failing or out of reach.
-    pub max_attempts: u32,
-    /// The longest first pause; later ones are longer, and each is drawn at random below its bound.
-    pub backoff: Duration,
-}
-
-impl Default for StsSettings {
-    fn default() -> Self {
-        Self {
-            endpoint: None,
-            attempt_timeout: Duration::from_secs(5),
-            total_timeout: Duration::from_secs(12),
-            max_attempts: 3,
-            backoff: Duration::from_millis(500),
-        }
-    }
-}
-
-/// A client for STS.
-#[derive(Debug)]
-pub struct Sts {
-    client: aws_sdk_sts::Client,
-    settings: StsSettings,
-    endpoints: Endpoints,
-    clock: Arc<dyn Clock>,
-}
-
-/// What STS is asked.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub role: &'a RoleArn,
-    pub provider: &'a ProviderArn,
-    pub assertion: &'a Assertion,
-    pub duration: SessionDuration,
-    pub session_policy: &'a SessionPolicy,
-}
-
-/// Where STS is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
-    region: Region,
-    url: Url,
-}
-
-/// What STS answered.
-#[derive(Debug)]
-pub(super) struct Assumed {
-    pub credentials: Credentials,
-    /// Where it answered.
-    pub region: Region,
-    /// `arn:…:sts::…:assumed-role/{role}/{session}`; none where the answer left it out.
-    pub assumed_role_arn: Option<String>,
-    pub request_id: Option<String>,
-}
-
-impl Sts {
-    #[must_use]
-    pub fn new(http: reqwest::Client, settings: StsSettings, clock: Arc<dyn Clock>) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(settings.attempt_timeout)
-            .operation_timeout(settings.total_timeout)
-            .build();
-        // Full jitter: the SDK multiplies the whole of each pause, backoff * 2^(n-1), by a random number from 0 to 1.
-        let retries = RetryConfig::standard()
-            .with_max_attempts(settings.max_attempts.max(1))
-            .with_initial_backoff(settings.backoff);
-        let config = aws_sdk_sts::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .http_client(OurHttpClient(http))
-            .sleep_impl(TokioSleep::new())
-            .timeout_config(timeouts)
-            .retry_config(retries)
-            // It guards long downloads; our answers are a few kilobytes and have a timeout each.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .build();
-        Self { client: aws_sdk_sts::Client::from_conf(config), settings, endpoints: Endpoints::default(), clock }
-    }
-
-    /// Exchanges an assertion for credentials, in the first of the regions that answers. Only
-    /// [`Issuer`](super::Issuer) may, with a permit.
-    ///
-    /// # Errors
-    /// [`StsError`] says who must fix what. A temporary one says that no region answered.
-    pub(super) async fn assume_role_with_saml(
-        &self,
-        asked: Asked<'_>,
-        regions: &[Region],
-    ) -> Result<Assumed, StsError> {
-        self.first_to_answer(asked, &self.places(asked.role.partition(), regions)).await
-    }
-
-    fn places(&self, partition: Partition, regions: &[Region]) -> Vec<Place> {
-        let place = |region: &Region| Place {
-            region: region.clone(),
-            url: self.settings.endpoint.clone().unwrap_or_else(|| partition.sts_endpoint(region)),
-        };
-        let count = if self.settings.endpoint.is_some() { 1 } else { regions.len() };
-        regions.iter().take(count).map(place).collect()
-    }
-
-    /// The same assertion goes everywhere. It names no region, AWS takes it for five minutes and any number of times,
-    /// which the SDK's own retries rely on too, and so the audit log has one assertion for one issue. A session that
-    /// begins unseen, its answer lost on the way, is known to nobody and ends by itself.
-    async fn first_to_answer(&self, asked: Asked<'_>, places: &[Place]) -> Result<Assumed, StsError> {
-        let one_try = self.settings.attempt_timeout;
-        let deadline = Instant::now() + WHOLE.max(self.settings.total_timeout + one_try);
-        let mut failed: Option<StsError> = None;
-        for place in places {
-            // An endpoint is judged only by calls that had the time of one whole try.
-            if failed.is_some() && Instant::now() + one_try > deadline {
-                break;
-            }
-            match self.ask(asked, place, deadline).await {
-                Err(error) if error.is_temporary() => {
-                    // What an endpoint said, or did not say, tells more than that another was not asked.
-                    failed = match failed {
-                        Some(earlier) if error.is_unasked() => Some(earlier),
-                        _ => Some(error),
-                    };
-                }
-                done => {
-                    if let Some(cause) = failed {
-                        tracing::warn!(sts.region = %place.region, %cause, "STS was asked in a fallback region");
-                    }
-                    return done;
-                }
-            }
-        }
-        Err(failed.unwrap_or(StsError::LeftAlone))
-    }
-
-    async fn ask(&self, asked: Asked<'_>, place: &Place, deadline: Instant) -> Result<Assumed, StsError> {
-        let endpoint = self.endpoints.of(&place.url);
-        let (pass, _in_hand) = endpoint.enter(&*self.clock).await?;
-        let answer = timeout_at(deadline, self.call(asked, place, pass)).await.unwrap_or(Err(StsError::TimedOut));
-        match &answer {
-            Err(error) if error.is_temporary() => endpoint.failed(error, self.clock.now()),
-            _ => endpoint.answered(),
-        }
-        answer
-    }
-
-    async fn call(&self, asked: Asked<'_>, place: &Place, pass: Pass) -> Result<Assumed, StsError> {
-        let mut here = aws_sdk_sts::config::Builder::new()
-            .region(aws_sdk_sts::config::Region::new(place.region.to_string()))
-            .endpoint_url(place.url.as_str());
-        if pass == Pass::Probe {
-            // Somebody is waiting, most likely for an endpoint that is still out, and the next region is well.
-            here = here.retry_config(RetryConfig::disabled());
-        }
-        let seconds = i32::try_from(asked.duration.as_secs()).expect("43 200 fits");
-        let answer = self
-            .client
-            .assume_role_with_saml()
-            .role_arn(asked.role.to_string())
-            .principal_arn(asked.provider.to_string())
-            .saml_assertion(asked.assertion.response.expose_secret())
-            .duration_seconds(seconds)
-            .set_policy(asked.session_policy.inline().map(str::to_owned))
-            .set_policy_arns(policy_arns(asked.session_policy))
-            .customize()
-            .config_override(here)
-            .send()
-            .await
-            .map_err(|error| match StsError::from_sdk(error) {
-                // STS packs tags and policies into one; where there is a policy, it is the part that can be left out.
-                StsError::TagsTooLarge(refusal) if !asked.session_policy.is_none() => StsError::PolicyTooLarge(refusal),
-                error => error,
-            })?;
-        read(&answer, &place.region)
-    }
-}
-
-fn policy_arns(policy: &SessionPolicy) -> Option<Vec<PolicyDescriptorType>> {
-    let described = |arn: &PolicyArn| PolicyDescriptorType::builder().arn(arn.as_str()).build();
-    (!policy.arns().is_empty()).then(|| policy.arns().iter().map(described).collect())
-}
-
-fn read(answer: &AssumeRoleWithSamlOutput, region: &Region) -> Result<Assumed, StsError> {
-    let credentials = answer.credentials().ok_or(StsError::BadAnswer("it holds no credentials"))?;
-    let expiration = credentials.expiration();
-    let expiration = Timestamp::new(expiration.secs(), i32::try_from(expiration.subsec_nanos()).unwrap_or(0))
-        .map_err(|_| StsError::BadAnswer("its expiration is out of range"))?;
-    let credentials = Credentials {
-        access_key_id: credentials.access_key_id().to_owned(),
-        secret_access_key: SecretString::from(credentials.secret_access_key()),
-        session_token: SecretString::from(credentials.session_token()),
-        expiration,
-    };
-    if !credentials.are_plain() {
-        return Err(StsError::BadAnswer("its credentials hold characters AWS does not use"));
-    }
-    Ok(Assumed {
-        credentials,
-        region: region.clone(),
-        assumed_role_arn: answer.assumed_role_user().map(|user| user.arn().to_owned()),
-        request_id: answer.request_id().map(str::to_owned),
-    })
-}
 
 /// STS's own words: for the operator and the audit log, not for a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -456,14 +218,17 @@ impl StsError {
     }
 
     /// Whether STS was never asked: it is we who held back.
-    const fn is_unasked(&self) -> bool {
+    pub(super) const fn is_unasked(&self) -> bool {
         matches!(self, Self::LeftAlone | Self::Crowded)
     }
 
-    fn from_sdk(error: SdkError<AssumeRoleWithSAMLError, HttpResponse>) -> Self {
+    pub(super) fn from_sdk<E>(error: SdkError<E, HttpResponse>) -> Self
+    where
+        E: StdError + ProvideErrorMetadata + RequestId + Send + Sync + 'static,
+    {
         match error {
             SdkError::ServiceError(context) if context.raw().status().is_success() => {
-                Self::BadAnswer("it is not the XML of AssumeRoleWithSAML")
+                Self::BadAnswer("it is not the XML of the operation")
             }
             SdkError::ServiceError(context) => {
                 let meta = context.err().meta();
@@ -477,7 +242,7 @@ impl StsError {
             SdkError::TimeoutError(_) => Self::TimedOut,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => Self::TimedOut,
             // A raw answer may hold credentials: it is dropped here, and its parser's complaint with it.
-            SdkError::ResponseError(_) => Self::BadAnswer("it is not the XML of AssumeRoleWithSAML"),
+            SdkError::ResponseError(_) => Self::BadAnswer("it is not the XML of the operation"),
             other => match other.into_source() {
                 Ok(source) => Self::Unreachable(source),
                 Err(_) => Self::BadAnswer("the SDK failed without a reason"),
@@ -537,44 +302,3 @@ fn shortened(text: &str) -> String {
     }
     out
 }
-
-/// The SDK's HTTP over the one client the whole program shares.
-#[derive(Debug, Clone)]
-struct OurHttpClient(reqwest::Client);
-
-impl HttpClient for OurHttpClient {
-    // The SDK enforces its attempt timeout itself, and connecting is limited in the shared client.
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
-    }
-}
-
-impl HttpConnector for OurHttpClient {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let client = self.0.clone();
-        HttpConnectorFuture::new(async move {
-            let request = request.try_into_http1x().map_err(|e| ConnectorError::user(e.into()))?;
-            let request = request.map(|body| reqwest::Body::from(body.bytes().unwrap_or_default().to_vec()));
-            let request = reqwest::Request::try_from(request).map_err(|e| ConnectorError::user(e.into()))?;
-            let mut response = client.execute(request).await.map_err(connector_error)?;
-            let mut body = Vec::new();
-            while let Some(chunk) = response.chunk().await.map_err(connector_error)? {
-                if body.len() + chunk.len() > MAX_ANSWER {
-                    return Err(ConnectorError::other("the answer is too large".into(), None));
-                }
-                body.extend_from_slice(&chunk);
-            }
-            let mut answer = http::Response::new(SdkBody::from(body));
-            *answer.status_mut() = response.status();
-            *answer.headers_mut() = response.headers().clone();
-            HttpResponse::try_from(answer).map_err(|e| ConnectorError::other(e.into(), None))
-        })
-    }
-}
-
-fn connector_error(error: reqwest::Error) -> ConnectorError {
-    if error.is_timeout() { ConnectorError::timeout(error.into()) } else { ConnectorError::io(error.into()) }
-}
-
-#[cfg(test)]
-mod tests;

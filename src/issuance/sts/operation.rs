@@ -1,0 +1,86 @@
+//! What STS can be asked for credentials, and what it answers.
+//!
+//! An [`Operation`] is a value: the [client](super::client) tries the same one at a place, and again, and at the next
+//! place. Each has a file of its own with what it is made of and how it is sent.
+
+use aws_sdk_sts::Client;
+use aws_sdk_sts::config::Builder;
+use aws_sdk_sts::types::PolicyDescriptorType;
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::assume_role_with_saml::AssumeRoleWithSaml;
+use super::error::StsError;
+use crate::aws::{Credentials, PolicyArn, Region, SessionPolicy};
+
+/// One call of STS, whole but for the place. To call it twice is to ask for the same thing.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::issuance) enum Operation<'a> {
+    AssumeRoleWithSaml(AssumeRoleWithSaml<'a>),
+}
+
+/// What STS answered.
+#[derive(Debug)]
+pub(in crate::issuance) struct Answer {
+    pub credentials: Credentials,
+    /// Where it answered.
+    pub region: Region,
+    /// Whom CloudTrail will name: `arn:…:sts::…:assumed-role/{role}/{session}` or `…:federated-user/{name}`; none where
+    /// the answer leaves it out.
+    pub principal_arn: Option<String>,
+    /// How much of the room for session policies and tags is taken, in percent; none where STS does not say.
+    pub packed_percent: Option<u32>,
+    pub request_id: Option<String>,
+}
+
+impl Operation<'_> {
+    /// AWS's name of it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::AssumeRoleWithSaml(_) => "AssumeRoleWithSAML",
+        }
+    }
+
+    /// Sends it. `here` says where, and how often to try.
+    pub async fn send(&self, sdk: &Client, here: Builder, region: &Region) -> Result<Answer, StsError> {
+        match self {
+            Self::AssumeRoleWithSaml(operation) => operation.send(sdk, here, region).await,
+        }
+    }
+}
+
+/// Session policies that are kept in the account.
+pub(super) fn policy_arns(policy: &SessionPolicy) -> Option<Vec<PolicyDescriptorType>> {
+    let described = |arn: &PolicyArn| PolicyDescriptorType::builder().arn(arn.as_str()).build();
+    (!policy.arns().is_empty()).then(|| policy.arns().iter().map(described).collect())
+}
+
+/// STS packs tags and policies into one; where there is a policy, it is the part that can be left out.
+pub(super) fn blame_the_policy(error: StsError, policy: &SessionPolicy) -> StsError {
+    match error {
+        StsError::TagsTooLarge(refusal) if !policy.is_none() => StsError::PolicyTooLarge(refusal),
+        error => error,
+    }
+}
+
+pub(super) fn credentials(answered: Option<&aws_sdk_sts::types::Credentials>) -> Result<Credentials, StsError> {
+    let credentials = answered.ok_or(StsError::BadAnswer("it holds no credentials"))?;
+    let expiration = credentials.expiration();
+    let expiration = Timestamp::new(expiration.secs(), i32::try_from(expiration.subsec_nanos()).unwrap_or(0))
+        .map_err(|_| StsError::BadAnswer("its expiration is out of range"))?;
+    let credentials = Credentials {
+        access_key_id: credentials.access_key_id().to_owned(),
+        secret_access_key: SecretString::from(credentials.secret_access_key()),
+        session_token: SecretString::from(credentials.session_token()),
+        expiration,
+    };
+    if !credentials.are_plain() {
+        return Err(StsError::BadAnswer("its credentials hold characters AWS does not use"));
+    }
+    Ok(credentials)
+}
+
+pub(super) fn packed_percent(answered: Option<i32>) -> Option<u32> {
+    answered.and_then(|percent| u32::try_from(percent).ok())
+}
