@@ -5,16 +5,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use actix_web::{App, HttpServer};
-use clap::Args;
+use clap::{Args, Subcommand};
 use url::Url;
 
 use crate::sandbox::{OidcClient, Sandbox, SandboxConfig, SandboxError, World};
 use crate::sys::{SystemClock, SystemRng};
 
+pub mod faults;
+
 /// Serves a local AWS (STS, federation endpoint, a console stand-in) and an identity provider (SAML and OpenID Connect)
 /// with people to sign in as, for development and tests.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct SandboxArgs {
+    #[command(subcommand)]
+    pub command: Option<SandboxCommand>,
+
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
     pub listen: SocketAddr,
@@ -45,9 +51,21 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "FILE")]
     pub world: Option<PathBuf>,
 
+    /// What goes wrong from the start, as TOML: `seed` and `[faults.NAME]` tables with throttle, error, cut, dead,
+    /// latency_ms, jitter_ms, clock_shift_s, for_s and count.
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
+
     /// Listen where other machines can reach it. Anybody there can sign in as anybody here.
     #[arg(long)]
     pub i_know_this_is_not_aws: bool,
+}
+
+/// What else there is to do with a sandbox.
+#[derive(Debug, Subcommand)]
+pub enum SandboxCommand {
+    /// Give a sandbox that runs a bad day: throttling, failures, cut connections, latency, a wrong clock
+    Faults(faults::FaultsArgs),
 }
 
 /// Why the sandbox cannot run.
@@ -67,6 +85,8 @@ pub enum SandboxCommandError {
     #[error("{} describes no clients", path.display())]
     Clients { path: PathBuf, source: crate::sandbox::OidcClientsError },
     #[error(transparent)]
+    Faults(#[from] faults::FaultsCommandError),
+    #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error("the sandbox's keys were not finished: their thread ended")]
     Thread(#[source] tokio::task::JoinError),
@@ -84,6 +104,10 @@ fn read(path: &Path) -> Result<String, SandboxCommandError> {
 /// [`SandboxCommandError`]
 #[expect(clippy::print_stderr, reason = "the words of a command go to stderr")]
 pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
+    match args.command {
+        Some(SandboxCommand::Faults(args)) => return Ok(faults::run(args).await?),
+        None => {}
+    }
     if !args.listen.ip().is_loopback() && !args.i_know_this_is_not_aws {
         return Err(SandboxCommandError::NotLoopback(args.listen));
     }
@@ -111,6 +135,7 @@ pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
         config.oidc_clients.retain(|known| clients.iter().all(|client| client.id != known.id));
         config.oidc_clients.extend(clients);
     }
+    config.faults = args.faults.map(faults::read_plan).transpose()?;
     config.any_loopback_service_provider = args.any_loopback_service_provider;
     let sandbox =
         tokio::task::spawn_blocking(move || Sandbox::build(config)).await.map_err(SandboxCommandError::Thread)??;
@@ -123,7 +148,7 @@ pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
         .run();
     eprintln!(
         "Sandbox on {base} (STS, federation endpoint, console, identity provider)\n  SAML providers are read from {}\n  \
-         OpenID Connect issuer: {address}/idp/oidc\n  export AWS_ENDPOINT_URL_STS={address}",
+         OpenID Connect issuer: {address}/idp/oidc\n  export AWS_ENDPOINT_URL_STS={address}\n  Bad days: rolegate sandbox faults --url {address} --help",
         args.broker,
         address = base.as_str().trim_end_matches('/')
     );

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
 use super::credentials::Session;
+use super::faults::{self, Failure, Met, Service};
 use super::pages::{self, Notice, NoticeLink};
 use super::{State, cookie_named};
 use crate::aws::{Partition, Region};
@@ -144,12 +145,25 @@ pub async fn endpoint(request: HttpRequest, body: web::Bytes, state: web::Data<S
     if request.method() == Method::POST {
         read(&body);
     }
-    match params.get("Action").map(String::as_str) {
-        Some("getSigninToken") => get_signin_token(&state, &params),
-        Some("login") => log_in(&request, &state, &params),
-        Some("logout") => log_out(&request, &state, &params),
-        _ => refused("Invalid Action", "The request names no action of the federation endpoint."),
-    }
+    let action = match params.get("Action").map(String::as_str) {
+        Some(action @ ("getSigninToken" | "login")) => action,
+        Some("logout") => return log_out(&request, &state, &params),
+        _ => return refused("Invalid Action", "The request names no action of the federation endpoint."),
+    };
+    let time = match faults::meet(&state, Service::Federation, action).await {
+        Met::Serve(time) => time,
+        Met::Throttle => return trouble(429, "There were too many requests."),
+        Met::Fail(Failure::Internal) => return trouble(500, "Something went wrong here."),
+        Met::Fail(Failure::Unavailable) => return trouble(503, "This service cannot be reached at the moment."),
+        Met::CutOff => return faults::cut_off(),
+    };
+    let mut answer = if action == "login" {
+        log_in(&request, &state, &params, time.now)
+    } else {
+        get_signin_token(&state, &params, time.now)
+    };
+    time.stamp(&mut answer);
+    answer
 }
 
 /// `GET /oauth?Action=logout`: the address AWS's own pages link to.
@@ -169,8 +183,7 @@ struct SessionParameter {
     session_token: String,
 }
 
-fn get_signin_token(state: &State, params: &Params) -> HttpResponse {
-    let now = state.clock.now();
+fn get_signin_token(state: &State, params: &Params, now: Timestamp) -> HttpResponse {
     let invalid = |why: &str| {
         tracing::info!("the sandbox's federation endpoint refused credentials: {why}");
         refused(
@@ -206,8 +219,7 @@ fn get_signin_token(state: &State, params: &Params) -> HttpResponse {
         .json(serde_json::json!({ "SigninToken": token.expose_secret() }))
 }
 
-fn log_in(request: &HttpRequest, state: &State, params: &Params) -> HttpResponse {
-    let now = state.clock.now();
+fn log_in(request: &HttpRequest, state: &State, params: &Params, now: Timestamp) -> HttpResponse {
     let issuer = params.get("Issuer").filter(|text| is_web_page(text)).cloned();
     let again = issuer.as_ref().map(|href| NoticeLink { text: "Sign in again".to_owned(), href: href.clone() });
     let Some(found) = params.get("SigninToken").and_then(|token| state.federation.tokens.get(token, now)) else {
@@ -275,6 +287,10 @@ fn log_out(request: &HttpRequest, state: &State, params: &Params) -> HttpRespons
             answer
         }
     }
+}
+
+fn trouble(status: u16, text: &str) -> HttpResponse {
+    pages::notice(status, &Notice { title: "Try again".to_owned(), text: text.to_owned(), link: None })
 }
 
 fn refused(title: &str, text: &str) -> HttpResponse {

@@ -9,6 +9,7 @@
 //! | `/federation`, `/oauth` | [`federation`]: credentials become a console session |
 //! | `/console/…` | [`console`]: who you are, until when |
 //! | `/idp/…` | [`idp`]: people to sign in as, by SAML and by OpenID Connect; tokens for CI jobs |
+//! | `/faults` | [`faults`]: throttling, failures, cut connections, latency, wrong clocks |
 //! | `GET /` in a browser | what is here |
 //!
 //! Applications that may ask the identity provider are configured: service providers by their metadata, clients of OpenID
@@ -27,12 +28,13 @@
 //! address is answered, and any client secret will do.
 //!
 //! Where AWS does not say what it does, the stricter way was taken. Known differences: access key ids begin with `SBOX`,
-//! so that no scanner takes them for leaked ones; encrypted assertions are not opened; nothing is throttled; packed sizes
-//! are estimated; the console keeps several sessions of one browser, as AWS does for people who switched that on.
+//! so that no scanner takes them for leaked ones; encrypted assertions are not opened; nothing is throttled unless a fault
+//! says so; packed sizes are estimated; the console keeps several sessions of one browser, as AWS does for people who switched that on.
 
 mod catalog;
 mod console;
 mod credentials;
+mod faults;
 mod federation;
 mod idp;
 mod keys;
@@ -53,6 +55,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use url::{Origin, Url};
 
 pub use catalog::demo_catalog;
+pub use faults::{Fault, FaultError, FaultPlan};
 pub use idp::oidc::{ClientAuthentication, OidcClient, OidcClientsError};
 pub use keys::KeysError;
 pub use metadata::MetadataSource;
@@ -88,6 +91,8 @@ pub struct SandboxConfig {
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
     pub world: World,
+    /// What goes wrong from the start, in place of what the world says.
+    pub faults: Option<FaultPlan>,
     /// IAM SAML providers by name, for every account that has one of that name.
     pub saml_providers: BTreeMap<SamlProviderName, MetadataSource>,
     /// Who may ask the development identity provider.
@@ -126,6 +131,7 @@ impl SandboxConfig {
                 backchannel_logout_uri: Some(client("backchannel-logout")),
             }],
             any_loopback_service_provider: false,
+            faults: None,
             world,
         }
     }
@@ -162,6 +168,7 @@ struct State {
     /// Origins of partners, to which a browser may return after logging out.
     partners: BTreeSet<OriginText>,
     federation: federation::Federation,
+    faults: faults::Faults,
 }
 
 /// An origin, in a form that can be sorted.
@@ -216,7 +223,9 @@ impl Sandbox {
                 MetadataSource::Inline(_) => None,
             })
             .collect();
+        let plan = config.faults.unwrap_or_else(|| config.world.faults().clone());
         Ok(Self(web::Data::new(State {
+            faults: faults::Faults::new(plan, config.clock.now(), &*config.rng),
             base,
             clock: config.clock,
             rng: config.rng,
@@ -266,6 +275,18 @@ impl Sandbox {
                     web::resource("/federation")
                         .route(web::get().to(federation::endpoint))
                         .route(web::post().to(federation::endpoint)),
+                )
+                .service(
+                    web::resource("/faults")
+                        .route(web::get().to(faults::endpoint::all))
+                        .route(web::put().to(faults::endpoint::all))
+                        .route(web::delete().to(faults::endpoint::all))
+                        .route(web::post().to(faults::endpoint::form)),
+                )
+                .service(
+                    web::resource("/faults/{name}")
+                        .route(web::put().to(faults::endpoint::one))
+                        .route(web::delete().to(faults::endpoint::one)),
                 )
                 .route("/oauth", web::get().to(federation::oauth))
                 .route("/console/{session}/log-out", web::post().to(console::log_out))

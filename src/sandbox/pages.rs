@@ -9,6 +9,7 @@ use url::Url;
 
 use super::State;
 use super::credentials::{self, Holder};
+use super::faults::{self, Counts};
 use super::federation::ConsoleSession;
 use super::idp::oidc::keys::Ring;
 use super::idp::saml::partners::ServiceProvider;
@@ -324,6 +325,16 @@ struct Landing<'a> {
     roles: usize,
     people: Vec<PersonCard<'a>>,
     stories: Vec<RoleStory<'a>>,
+    faults: Vec<FaultLine>,
+    fault_names: Vec<&'static str>,
+    counts: Vec<(&'static str, Counts)>,
+}
+
+/// A fault that is set.
+struct FaultLine {
+    name: String,
+    /// As JSON, which is how it can be set again.
+    fault: String,
 }
 
 struct RoleStory<'a> {
@@ -343,7 +354,15 @@ pub fn landing(state: &State) -> HttpResponse {
         }
     }
     let base = state.base.as_str().trim_end_matches('/');
+    let shown = state.faults.shown(state.clock.now());
+    let line = |(name, fault): (String, _)| FaultLine {
+        fault: serde_json::to_string(&fault).unwrap_or_else(|error| error.to_string()),
+        name,
+    };
     let page = Landing {
+        faults: shown.faults.into_iter().map(line).collect(),
+        fault_names: faults::names().collect(),
+        counts: shown.counts.into_iter().collect(),
         company: state.world.company(),
         base,
         sts: base,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::aws::{AccountId, Partition, ProviderArn, RoleArn, RoleName, SamlProviderName, SessionDuration};
 
+use super::faults::{Fault, FaultError, FaultPlan};
 use super::policy::{Policy, PolicyError, PolicyKind};
 
 /// Everything the local AWS and the development identity provider know.
@@ -15,6 +16,7 @@ pub struct World {
     accounts: Vec<Account>,
     roles: Vec<Role>,
     people: Vec<Person>,
+    faults: FaultPlan,
 }
 
 #[derive(Debug, Clone)]
@@ -97,6 +99,8 @@ pub enum WorldError {
     Trust { role: RoleArn, source: PolicyError },
     #[error("{what} `{id}` stands twice")]
     Duplicate { what: &'static str, id: String },
+    #[error("the company's faults cannot be used")]
+    Faults(#[from] FaultError),
 }
 
 #[derive(Deserialize)]
@@ -107,6 +111,10 @@ struct Description {
     role: BTreeMap<String, RoleDescription>,
     account: Vec<AccountDescription>,
     person: Vec<Person>,
+    #[serde(default)]
+    faults: BTreeMap<String, Fault>,
+    /// Repeats what the faults draw.
+    fault_seed: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -175,8 +183,13 @@ impl World {
     /// [`WorldError`] names what is wrong; a malformed trust policy is refused as IAM would refuse it.
     pub fn from_toml(text: &str) -> Result<Self, WorldError> {
         let description: Description = toml::from_str(text).map_err(WorldError::Toml)?;
-        let mut world =
-            Self { company: description.company, accounts: Vec::new(), roles: Vec::new(), people: description.person };
+        let mut world = Self {
+            company: description.company,
+            accounts: Vec::new(),
+            roles: Vec::new(),
+            people: description.person,
+            faults: FaultPlan::new(description.fault_seed, description.faults)?,
+        };
         for account in description.account {
             let provider_name = account
                 .saml_provider
@@ -252,6 +265,12 @@ impl World {
     #[must_use]
     pub fn people(&self) -> &[Person] {
         &self.people
+    }
+
+    /// What goes wrong in its local AWS from the start.
+    #[must_use]
+    pub fn faults(&self) -> &FaultPlan {
+        &self.faults
     }
 
     #[must_use]

@@ -17,6 +17,7 @@ use url::Url;
 
 mod assume_role;
 mod console;
+mod faults;
 mod idp;
 mod oidc;
 mod protocol;
@@ -89,6 +90,7 @@ fn serve(clock: Arc<dyn Clock>, change: impl FnOnce(&mut SandboxConfig)) -> Url 
         service_providers: vec![MetadataSource::Inline(sp_metadata())],
         oidc_clients: Vec::new(),
         any_loopback_service_provider: false,
+        faults: None,
     };
     let provider = "rolegate".parse().unwrap();
     config.saml_providers.insert(provider, MetadataSource::Inline(broker_metadata(&TRUSTED)));

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::body::{BoxBody, MessageBody, to_bytes};
+use actix_web::body::{BodyStream, BoxBody, MessageBody, to_bytes};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{DATE, HeaderValue};
@@ -110,11 +110,21 @@ impl Wire {
         let (request, response) = response.into_parts();
         let location = response.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
         let (response, body) = response.into_parts();
-        let body = to_bytes(body).await.unwrap_or_default();
-        let answered = format!("{}\n{}", location.unwrap_or_default(), String::from_utf8_lossy(&body));
+        let body = to_bytes(body).await;
+        let said = body.as_deref().map_or_else(ToString::to_string, |body| String::from_utf8_lossy(body).into_owned());
+        let answered = format!("{}\n{said}", location.unwrap_or_default());
         let exchange = Exchange { method, path, sent, answered, events_before };
         self.0.lock().unwrap().exchanges.push(exchange);
-        Ok(ServiceResponse::new(request, response.set_body(BoxBody::new(body))))
+        let body = match body {
+            Ok(body) => BoxBody::new(body),
+            // What the sandbox cuts off is cut off here too.
+            Err(error) => {
+                BoxBody::new(BodyStream::new(futures_util::stream::once(std::future::ready(Err::<web::Bytes, _>(
+                    error,
+                )))))
+            }
+        };
+        Ok(ServiceResponse::new(request, response.set_body(body)))
     }
 }
 

@@ -113,6 +113,14 @@ impl StsError {
         Self::new(403, "SignatureDoesNotMatch", message)
     }
 
+    pub fn throttled() -> Self {
+        Self::new(400, "Throttling", "Rate exceeded")
+    }
+
+    pub fn unavailable() -> Self {
+        Self::new(503, "ServiceUnavailable", "The request has failed due to a temporary failure of the server.")
+    }
+
     pub fn internal(hint: impl Into<String>) -> Self {
         Self::new(
             500,

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::credentials::Session;
+use super::faults::{self, Failure, Met, Service};
 use super::{State, landing};
 use answer::Member;
 pub(super) use error::StsError;
@@ -72,6 +73,14 @@ pub async fn endpoint(request: actix_web::HttpRequest, payload: web::Payload, st
     };
 
     let request_id = state.request_id();
+    let refused = |error: &StsError| failed(&action, error, &request_id);
+    let time = match faults::meet(&state, Service::Sts, &action).await {
+        Met::Serve(time) => time,
+        Met::Throttle => return refused(&StsError::throttled()),
+        Met::Fail(Failure::Internal) => return refused(&StsError::internal("a fault was set")),
+        Met::Fail(Failure::Unavailable) => return refused(&StsError::unavailable()),
+        Met::CutOff => return faults::cut_off(),
+    };
     let call = Call {
         http: HttpRequest {
             method: request.method().as_str(),
@@ -82,25 +91,31 @@ pub async fn endpoint(request: actix_web::HttpRequest, payload: web::Payload, st
         },
         source_ip: request.peer_addr().map(|peer| peer.ip()),
         secure_transport: state.base.scheme() == "https",
-        now: state.clock.now(),
+        now: time.now,
         request_id: &request_id,
         params,
     };
-    let outcome = perform(&state, &action, &call).await;
-    let (status, body) = match outcome {
+    let mut answer = match perform(&state, &action, &call).await {
         Ok((operation, members)) => {
             tracing::info!(sts.action = operation, "the sandbox's STS answered {operation}");
-            (StatusCode::OK, answer::success(operation, &members, &request_id))
+            answered(StatusCode::OK, answer::success(operation, &members, &request_id), &request_id)
         }
-        Err(error) => {
-            tracing::info!(sts.action = action, sts.error = error.code, "the sandbox's STS refused: {error}");
-            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (status, answer::failure(&error, &request_id))
-        }
+        Err(error) => failed(&action, &error, &request_id),
     };
+    time.stamp(&mut answer);
+    answer
+}
+
+fn failed(action: &str, error: &StsError, request_id: &str) -> HttpResponse {
+    tracing::info!(sts.action = action, sts.error = error.code, "the sandbox's STS refused: {error}");
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answered(status, answer::failure(error, request_id), request_id)
+}
+
+fn answered(status: StatusCode, body: String, request_id: &str) -> HttpResponse {
     HttpResponse::build(status)
         .insert_header((CONTENT_TYPE, "text/xml"))
-        .insert_header(("x-amzn-RequestId", request_id.clone()))
+        .insert_header(("x-amzn-RequestId", request_id))
         .insert_header(("x-amz-sts-extended-request-id", STANDARD.encode(format!("rolegate:sandbox:{request_id}"))))
         .body(body)
 }
