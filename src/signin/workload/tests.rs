@@ -6,7 +6,7 @@ use crate::catalog::Pattern;
 use crate::signin::oidc::forge::{self, OTHER_RSA, P256, RSA, jwks, now, with};
 
 const ISSUER: &str = "https://token.actions.githubusercontent.com";
-const AUDIENCE: &str = "https://rolegate.corp.example";
+const AUDIENCE: &str = "https://aws.example.com";
 
 fn exactly(text: &str) -> AnyOf {
     AnyOf::new(vec![Pattern::Exact(text.to_owned())]).unwrap()

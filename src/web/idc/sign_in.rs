@@ -21,12 +21,12 @@ use crate::web::caller;
 use crate::web::context::client_address;
 use crate::web::fields::read_body;
 use crate::web::limits::{Limits, Strike};
+use crate::web::oauth::DEVICE_CODE;
 use crate::web::oauth::token::device_pages;
 use crate::web::problem::{Kind, Problem};
 use crate::web::programs::refuse_browsers;
 use crate::web::session::Cookies;
 
-const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const AUTHORIZATION_CODE: &str = "authorization_code";
 const REFRESH_TOKEN: &str = "refresh_token";
 

@@ -25,7 +25,7 @@ pub async fn metadata(authorize: web::Data<Authorize>, devices: web::Data<Device
         "authorization_response_iss_parameter_supported": true,
     });
     if devices.from != ApproveFrom::Nowhere {
-        grants.push("urn:ietf:params:oauth:grant-type:device_code");
+        grants.push(super::DEVICE_CODE);
         document["device_authorization_endpoint"] = json!(at("/oauth/device_authorization"));
     }
     document["grant_types_supported"] = json!(grants);

@@ -18,6 +18,9 @@ pub mod exchange;
 pub mod metadata;
 pub mod token;
 
+/// How a device exchanges its code. Spec: RFC 8628 3.4.
+pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
 /// What a program is told instead of tokens. Spec: RFC 6749 5.2.
 fn refusal(error: &GrantError, request: &HttpRequest) -> HttpResponse {
     let status = match error {

@@ -20,8 +20,6 @@ use crate::web::problem::Problem;
 use crate::web::programs::refuse_browsers;
 use crate::web::{caller, context};
 
-const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-
 /// `POST /oauth/token`: tokens for a code, a refresh token, an approved device code, or what vouches for a workload.
 ///
 /// # Errors
@@ -75,7 +73,7 @@ async fn exchange(
             let strike = strike.clone();
             flow.by_refresh(&client, token, scope, &caller, move || strike.count().is_ok()).await
         }
-        DEVICE_CODE => {
+        super::DEVICE_CODE => {
             let client = client(request, fields, clients)?;
             flow.by_device(&client, need(fields, "device_code")?, &caller).await
         }
