@@ -1,7 +1,7 @@
 //! Composition root: a [`Config`] goes in, a running broker comes out. The only file that names every concrete type.
 
 use std::future::Future;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,12 +44,13 @@ use crate::flows::tokens::{TokenRules, Tokens};
 use crate::flows::{Ground, Tasks};
 use crate::issuance::federation::{Federation, FederationSettings};
 use crate::issuance::metadata::Metadata;
-use crate::issuance::sts::{Sts, StsSettings};
+use crate::issuance::sts::{Addresses, Sts, StsSettings};
 use crate::issuance::{Consoles, Issuer, Parts, Regions};
 use crate::saml::key::{KeySize, SigningKey};
 use crate::store::keys::StoredKey;
 use crate::store::{Store, StoreError, keys};
 use crate::sys::http::Outbound;
+use crate::sys::metrics::{Figure, Page, Process, Registry, Source};
 use crate::sys::seal::SealingKey;
 use crate::sys::{Clock, Rng};
 use crate::web::aws::SamlMetadata;
@@ -58,6 +59,7 @@ use crate::web::context::{Surroundings, content_security_policy, surround};
 use crate::web::fields::BodyLimits;
 use crate::web::health::Readiness;
 use crate::web::limits::Limits;
+use crate::web::metrics::Metrics;
 use crate::web::picker::HelpText;
 use crate::web::routes;
 use crate::web::session::Cookies;
@@ -87,7 +89,7 @@ pub enum StartError {
     #[error("the outbound HTTP client cannot be made")]
     Http(#[from] reqwest::Error),
     #[error("the address {address} cannot be listened on")]
-    Listen { address: std::net::SocketAddr, source: std::io::Error },
+    Listen { address: SocketAddr, source: std::io::Error },
 }
 
 /// What to do when there is no database yet.
@@ -193,6 +195,8 @@ pub struct App {
     pub catalog: CurrentCatalog,
     connectors: Connectors,
     services: Services,
+    /// Where figures have an address of their own.
+    metrics_listener: Option<TcpListener>,
     workers: Option<usize>,
     keep_alive: Duration,
     shutdown_timeout: Duration,
@@ -234,6 +238,7 @@ struct Services {
     aws_metadata: web::Data<SamlMetadata>,
     profiles: web::Data<ProfileSource>,
     help: web::Data<HelpText>,
+    metrics: web::Data<Metrics>,
     readiness: web::Data<Readiness>,
 }
 
@@ -276,7 +281,11 @@ impl App {
             sts: Sts::new(
                 http.clone(),
                 StsSettings {
-                    endpoint: config.aws.sts_endpoint.clone(),
+                    addresses: Addresses {
+                        everywhere: config.aws.sts_endpoint.clone(),
+                        by_region: config.aws.sts_endpoints.clone(),
+                        kind: config.aws.endpoint_kind,
+                    },
                     attempt_timeout: config.aws.attempt_timeout,
                     total_timeout: config.aws.total_timeout,
                     max_attempts: config.aws.max_attempts,
@@ -288,6 +297,7 @@ impl App {
                 http.clone(),
                 FederationSettings {
                     endpoint: config.aws.federation_endpoint.clone(),
+                    fips: config.aws.endpoint_kind.fips,
                     attempt_timeout: config.aws.attempt_timeout,
                     total_timeout: config.aws.total_timeout,
                     ..FederationSettings::new(public_url.join("/sign-in").unwrap_or_else(|_| public_url.clone()))
@@ -297,6 +307,11 @@ impl App {
             clock: Arc::clone(&ground.clock),
             rng: Arc::clone(&ground.rng),
         }));
+
+        let registry = Registry::default();
+        registry.add(Arc::new(Build));
+        registry.add(Arc::new(Process { started: ground.clock.now().as_second() }));
+        registry.add(Arc::clone(&ground.figures) as Arc<dyn Source>);
 
         let catalog = CurrentCatalog::new(ground.store.clone());
         let connectors =
@@ -430,13 +445,16 @@ impl App {
                 text: config.support.text.clone(),
                 contact: config.support.contact.clone(),
             }),
+            metrics: web::Data::new(Metrics::new(registry, config.metrics.token.as_ref())),
             readiness: web::Data::new(Readiness::default()),
         };
+        let metrics_listener = config.metrics.listen.map(listen).transpose()?;
         Ok(Self {
             ground,
             catalog,
             connectors,
             services,
+            metrics_listener,
             workers: config.web.workers.map(std::num::NonZero::get),
             keep_alive: config.web.keep_alive,
             shutdown_timeout: config.shutdown_timeout,
@@ -465,13 +483,40 @@ impl App {
         .shutdown_timeout(self.shutdown_timeout.as_secs().max(1))
         .listen(listener)?
         .run();
+        let metrics = self.serve_metrics()?;
         Ok(Running {
             handle: server.handle(),
             server,
+            metrics,
             background: self.background(),
             tasks: self.ground.tasks.clone(),
             patience: self.shutdown_timeout,
         })
+    }
+
+    /// The address that tells figures and nothing else, where the settings want one.
+    fn serve_metrics(&self) -> std::io::Result<Option<ServerHandle>> {
+        let Some(listener) = &self.metrics_listener else { return Ok(None) };
+        let metrics = self.services.metrics.clone();
+        let server = HttpServer::new(move || {
+            actix_web::App::new()
+                .app_data(metrics.clone())
+                .route("/metrics", web::get().to(crate::web::metrics::show_openly))
+        })
+        .workers(1)
+        // Whoever stops the broker stops this, too.
+        .disable_signals()
+        .listen(listener.try_clone()?)?
+        .run();
+        let handle = server.handle();
+        tokio::spawn(server);
+        Ok(Some(handle))
+    }
+
+    /// Where figures are told openly; the system may have chosen the port.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
     /// Removes what has expired, forgets idle rate-limit keys, drops credentials of those who left elsewhere, keeps
@@ -520,6 +565,7 @@ impl App {
 /// A broker that is listening.
 pub struct Running {
     server: Server,
+    metrics: Option<ServerHandle>,
     handle: ServerHandle,
     background: Vec<tokio::task::JoinHandle<()>>,
     tasks: Tasks,
@@ -545,6 +591,9 @@ impl Running {
     /// The server gives up.
     pub async fn wait(self) -> std::io::Result<()> {
         let ended = self.server.await;
+        if let Some(metrics) = self.metrics {
+            metrics.stop(false).await;
+        }
         for task in self.background {
             task.abort();
         }
@@ -587,9 +636,32 @@ impl Services {
             .app_data(self.aws_metadata.clone())
             .app_data(self.profiles.clone())
             .app_data(self.help.clone())
+            .app_data(self.metrics.clone())
             .app_data(self.readiness.clone());
         routes::mount(config);
     }
+}
+
+/// Which program tells the figures.
+#[derive(Debug)]
+struct Build;
+
+impl Source for Build {
+    fn tell(&self, page: &mut Page) {
+        page.begin("rolegate_build_info", Figure::Gauge, "Always 1; the label is the version.");
+        page.value("rolegate_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    }
+}
+
+/// Binds an address, so that a port in use is said before anything else is.
+///
+/// # Errors
+/// [`StartError::Listen`].
+pub fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
 }
 
 async fn every<F, Fut>(period: Duration, mut work: F)

@@ -11,7 +11,7 @@ pub use arn::{AccountId, InvalidArn, ProviderArn, RoleArn, RoleName, SamlProvide
 pub use credentials::Credentials;
 pub use duration::{DurationOutOfRange, InvalidDuration, SessionDuration};
 pub use names::{InvalidName, SessionName, SourceIdentity};
-pub use partition::{Partition, Region, UnknownPartition};
+pub use partition::{EndpointKind, Partition, Region, UnknownPartition};
 pub use session_policy::{InvalidPolicyArn, InvalidSessionPolicy, PolicyArn, SessionPolicy};
 
 #[cfg(test)]

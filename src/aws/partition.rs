@@ -18,6 +18,18 @@ pub enum Partition {
     AwsUsGov,
 }
 
+/// Which of AWS's names of a service are called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EndpointKind {
+    /// Those whose cryptography is validated by FIPS 140.
+    pub fips: bool,
+    /// Those that have IPv6 addresses too.
+    pub dual_stack: bool,
+}
+
+/// The commercial regions for which AWS lists a FIPS endpoint of STS.
+const FIPS_REGIONS: [&str; 4] = ["us-east-1", "us-east-2", "us-west-1", "us-west-2"];
+
 /// The text named no partition Rolegate serves.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a partition; use aws, aws-cn or aws-us-gov")]
@@ -66,6 +78,18 @@ impl Partition {
         }
     }
 
+    /// The host of the sign-in service in a region; the FIPS one where that is wanted and there is one.
+    ///
+    /// Spec: the endpoint rules of the sign-in service model.
+    #[must_use]
+    pub fn sign_in_endpoint(self, region: &Region, fips: bool) -> String {
+        match (self, region.as_str()) {
+            (Self::AwsUsGov, "us-gov-west-1") if fips => "signin-fips.amazonaws-us-gov.com".to_owned(),
+            (Self::AwsUsGov, _) if fips => format!("{region}.signin-fips.amazonaws-us-gov.com"),
+            _ => format!("{region}.{}", self.sign_in_host()),
+        }
+    }
+
     /// The host of the management console; regional hosts are direct children of it.
     #[must_use]
     pub const fn console_host(self) -> &'static str {
@@ -89,14 +113,33 @@ impl Partition {
         )
     }
 
-    /// The regional STS endpoint.
+    /// AWS's own regional STS endpoint; none where the partition or the region has none of that kind.
+    ///
+    /// Spec: the endpoint rules of the STS service model. Those give every region a FIPS name by its form; served are only
+    /// the ones AWS lists, and a name that leads nowhere would be found out at the first person's click.
     #[must_use]
-    pub fn sts_endpoint(self, region: &Region) -> Url {
-        let suffix = match self {
-            Self::Aws | Self::AwsUsGov => "amazonaws.com",
-            Self::AwsCn => "amazonaws.com.cn",
+    pub fn sts_endpoint(self, region: &Region, kind: EndpointKind) -> Option<Url> {
+        let suffix = match (self, kind.dual_stack) {
+            (Self::Aws | Self::AwsUsGov, false) => "amazonaws.com",
+            (Self::Aws | Self::AwsUsGov, true) => "api.aws",
+            (Self::AwsCn, false) => "amazonaws.com.cn",
+            (Self::AwsCn, true) => "api.amazonwebservices.com.cn",
         };
-        Url::parse(&format!("https://sts.{region}.{suffix}/")).expect("a region is a valid host label")
+        let service = match (self, kind) {
+            (_, EndpointKind { fips: false, .. }) => "sts",
+            // The usual endpoint is the validated one here.
+            (Self::AwsUsGov, EndpointKind { dual_stack: false, .. }) => "sts",
+            (Self::AwsUsGov, EndpointKind { dual_stack: true, .. }) => "sts-fips",
+            (Self::Aws, _) if FIPS_REGIONS.contains(&region.as_str()) => "sts-fips",
+            (Self::Aws | Self::AwsCn, _) => return None,
+        };
+        Some(Url::parse(&format!("https://{service}.{region}.{suffix}/")).expect("a region is a valid host label"))
+    }
+
+    /// The partition a region belongs to, judged by its name.
+    #[must_use]
+    pub fn of_region(region: &Region) -> Self {
+        Self::ALL.into_iter().find(|partition| partition.has_region(region)).unwrap_or_default()
     }
 
     /// Whether `region` belongs to this partition, judged by its name.

@@ -52,10 +52,6 @@ fn partitions_do_not_mix_regions() {
     let region: Region = "us-gov-west-1".parse().unwrap();
     assert!(Partition::AwsUsGov.has_region(&region));
     assert!(!Partition::Aws.has_region(&region));
-    assert_eq!(
-        Partition::AwsCn.sts_endpoint(&"cn-north-1".parse().unwrap()).as_str(),
-        "https://sts.cn-north-1.amazonaws.com.cn/"
-    );
     for text in ["", "eu", "EU-WEST-1", "eu-west-1/..", "eu.west-1", "1-eu", "eu-west-"] {
         assert!(text.parse::<Region>().is_err(), "{text}");
     }
@@ -87,5 +83,47 @@ proptest! {
         let _ = text.parse::<ProviderArn>();
         let _ = text.parse::<SessionDuration>();
         let _ = text.parse::<Region>();
+    }
+}
+
+/// The rows are those of the endpoint tests in AWS's own STS service model.
+#[test]
+fn sts_has_the_names_that_aws_lists_for_it() {
+    let plain = EndpointKind::default();
+    let fips = EndpointKind { fips: true, ..plain };
+    let dual = EndpointKind { dual_stack: true, ..plain };
+    let both = EndpointKind { fips: true, dual_stack: true };
+    for (region, kind, host) in [
+        ("eu-west-1", plain, Some("sts.eu-west-1.amazonaws.com")),
+        ("eu-west-1", dual, Some("sts.eu-west-1.api.aws")),
+        ("eu-west-1", fips, None),
+        ("us-east-1", fips, Some("sts-fips.us-east-1.amazonaws.com")),
+        ("us-west-2", fips, Some("sts-fips.us-west-2.amazonaws.com")),
+        ("us-east-1", both, Some("sts-fips.us-east-1.api.aws")),
+        ("eu-west-1", both, None),
+        ("us-gov-east-1", plain, Some("sts.us-gov-east-1.amazonaws.com")),
+        ("us-gov-east-1", fips, Some("sts.us-gov-east-1.amazonaws.com")),
+        ("us-gov-east-1", dual, Some("sts.us-gov-east-1.api.aws")),
+        ("us-gov-east-1", both, Some("sts-fips.us-gov-east-1.api.aws")),
+        ("cn-north-1", plain, Some("sts.cn-north-1.amazonaws.com.cn")),
+        ("cn-north-1", dual, Some("sts.cn-north-1.api.amazonwebservices.com.cn")),
+        ("cn-north-1", fips, None),
+    ] {
+        let region: Region = region.parse().unwrap();
+        let url = Partition::of_region(&region).sts_endpoint(&region, kind);
+        assert_eq!(url.as_ref().and_then(url::Url::host_str), host, "{region} {kind:?}");
+    }
+}
+
+#[test]
+fn the_sign_in_service_has_fips_endpoints_in_govcloud_only() {
+    for (region, fips, host) in [
+        ("us-gov-west-1", false, "us-gov-west-1.signin.amazonaws-us-gov.com"),
+        ("us-gov-west-1", true, "signin-fips.amazonaws-us-gov.com"),
+        ("us-gov-east-1", true, "us-gov-east-1.signin-fips.amazonaws-us-gov.com"),
+        ("us-east-1", true, "us-east-1.signin.aws.amazon.com"),
+    ] {
+        let region: Region = region.parse().unwrap();
+        assert_eq!(Partition::of_region(&region).sign_in_endpoint(&region, fips), host);
     }
 }

@@ -27,6 +27,9 @@ pub async fn run(args: &ConfigArgs) -> Result<(), ServeError> {
     let app = start(&config).await?;
     let running = app.serve(listener).map_err(ServeError::Server)?;
     tracing::info!(listen = %config.listen, public_url = %config.public_url, "rolegate is ready");
+    if let Some(address) = app.metrics_address() {
+        tracing::info!(listen = %address, "figures are told at /metrics");
+    }
     let ended = running.wait().await.map_err(ServeError::Server);
     app.ground.store.close().await;
     tracing::info!("rolegate has stopped");
@@ -52,10 +55,7 @@ pub(super) async fn start(config: &Config) -> Result<App, StartError> {
     Ok(app)
 }
 
-/// Binds the address, so that a port in use is said before anything else is.
+/// Binds the address that people use.
 pub(super) fn listen(config: &Config) -> Result<TcpListener, StartError> {
-    let failed = |source| StartError::Listen { address: config.listen, source };
-    let listener = TcpListener::bind(config.listen).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
+    crate::app::listen(config.listen)
 }

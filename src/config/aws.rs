@@ -1,18 +1,25 @@
 //! `[aws]`: how AWS is reached. Nothing here is needed with the real AWS.
+//!
+//! An address of STS stands here and not in the catalog, though the catalog names regions: which way leads to a region is a
+//! fact of the network this process runs in, and whoever could name an address in the catalog could have assertions sent there.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use url::{Origin, Url};
 
-use super::reader::{Reader, duration, number};
+use super::reader::{Advice, Reader, duration, number, switch};
 use super::server::web_url;
 use super::setting::Setting;
-use crate::aws::Region;
+use crate::aws::{EndpointKind, Partition, Region};
 
 pub(super) static SETTINGS: &[&Setting] = &[
     &REGION,
     &FALLBACK_REGIONS,
     &STS_ENDPOINT,
+    &STS_ENDPOINTS,
+    &FIPS,
+    &DUAL_STACK,
     &FEDERATION_ENDPOINT,
     &CONSOLE_URL,
     &CONSOLE_ORIGINS,
@@ -25,6 +32,9 @@ static REGION: Setting =
     Setting::optional("aws.region", "us-east-1, cn-north-1 or us-gov-west-1, by the account's partition");
 static FALLBACK_REGIONS: Setting = Setting::optional("aws.fallback_regions", "none");
 static STS_ENDPOINT: Setting = Setting::optional("aws.sts_endpoint", "the regional endpoint of AWS");
+static STS_ENDPOINTS: Setting = Setting::optional("aws.sts_endpoints", "the regional endpoints of AWS");
+static FIPS: Setting = Setting::new("aws.fips", "false");
+static DUAL_STACK: Setting = Setting::new("aws.dual_stack", "false");
 static FEDERATION_ENDPOINT: Setting = Setting::optional("aws.federation_endpoint", "the sign-in service of AWS");
 static CONSOLE_URL: Setting = Setting::optional("aws.console_url", "the console's home page");
 static CONSOLE_ORIGINS: Setting = Setting::optional("aws.console_origins", "none besides the console's own");
@@ -39,8 +49,12 @@ pub struct AwsConfig {
     pub region: Option<Region>,
     /// Where STS is called, in this order, when it does not answer there; each for accounts of its own partition.
     pub fallback_regions: Vec<Region>,
-    /// Called instead of AWS's STS, for every partition and region; there is no fallback then.
+    /// Called instead of AWS's STS, for every partition and every region that has no address of its own.
     pub sts_endpoint: Option<Url>,
+    /// Called instead of AWS's own STS in these regions: VPC endpoints.
+    pub sts_endpoints: BTreeMap<Region, Url>,
+    /// Which of AWS's own names are called.
+    pub endpoint_kind: EndpointKind,
     /// Called instead of AWS's federation endpoint.
     pub federation_endpoint: Option<Url>,
     /// Where people land when nothing else is said.
@@ -62,6 +76,11 @@ pub(super) fn read(reader: &mut Reader) -> AwsConfig {
         region: reader.optional(&REGION, region),
         fallback_regions: reader.list(&FALLBACK_REGIONS, region),
         sts_endpoint: reader.optional(&STS_ENDPOINT, web_url),
+        sts_endpoints: endpoints(reader),
+        endpoint_kind: EndpointKind {
+            fips: reader.value(&FIPS, switch),
+            dual_stack: reader.value(&DUAL_STACK, switch),
+        },
         federation_endpoint: reader.optional(&FEDERATION_ENDPOINT, web_url),
         console_url: reader.optional(&CONSOLE_URL, web_url),
         console_origins: reader.list(&CONSOLE_ORIGINS, |text| {
@@ -83,9 +102,52 @@ pub(super) fn read(reader: &mut Reader) -> AwsConfig {
     if config.connect_timeout > config.attempt_timeout {
         reader.clash(&CONNECT_TIMEOUT, "write no more than aws.attempt_timeout");
     }
+    check_endpoints(reader, &config);
     config
 }
 
-fn region(text: &str) -> Result<Region, String> {
+fn endpoints(reader: &mut Reader) -> BTreeMap<Region, Url> {
+    let pairs = reader.list(&STS_ENDPOINTS, |text| {
+        let (name, url) = text.split_once('=').ok_or(
+            "write a region and an address, such as eu-west-1 = \"https://vpce-0a1b.sts.eu-west-1.vpce.amazonaws.com\"",
+        )?;
+        Ok((region(name.trim())?, web_url(url.trim())?))
+    });
+    let count = pairs.len();
+    let endpoints: BTreeMap<Region, Url> = pairs.into_iter().collect();
+    if endpoints.len() < count {
+        reader.clash(&STS_ENDPOINTS, "write one address for each region");
+    }
+    endpoints
+}
+
+/// Addresses of one's own and AWS's special ones exclude each other, as in AWS's clients: whoever demands validated
+/// cryptography must not lose it by another line.
+fn check_endpoints(reader: &mut Reader, config: &AwsConfig) {
+    let EndpointKind { fips, dual_stack } = config.endpoint_kind;
+    let own = config.sts_endpoint.is_some() || !config.sts_endpoints.is_empty();
+    if own && fips {
+        reader.clash(&FIPS, "leave it out, or leave out aws.sts_endpoint and aws.sts_endpoints: with addresses of your own, whether they are FIPS endpoints is for you to see to");
+    }
+    if own && dual_stack {
+        reader.clash(&DUAL_STACK, "leave it out, or leave out aws.sts_endpoint and aws.sts_endpoints");
+    }
+    if fips && !own {
+        let lacks = |region: &Region| Partition::of_region(region).sts_endpoint(region, config.endpoint_kind).is_none();
+        let advice = |region: &Region| {
+            format!(
+                "{region} has no FIPS endpoint of STS: write us-east-1, us-east-2, us-west-1, us-west-2 or a GovCloud region"
+            )
+        };
+        if let Some(region) = config.region.as_ref().filter(|region| lacks(region)) {
+            reader.clash(&REGION, advice(region));
+        }
+        if let Some(region) = config.fallback_regions.iter().find(|region| lacks(region)) {
+            reader.clash(&FALLBACK_REGIONS, advice(region));
+        }
+    }
+}
+
+fn region(text: &str) -> Result<Region, Advice> {
     text.parse().map_err(|_| "write the name of a region, such as eu-west-1".to_owned())
 }

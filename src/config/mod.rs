@@ -13,6 +13,7 @@ mod error;
 mod keys;
 mod limits;
 mod log;
+mod metrics;
 mod raw;
 mod reader;
 mod server;
@@ -38,6 +39,7 @@ pub use error::{ConfigErrors, Mistake};
 pub use keys::{InvalidSealingKey, KeysConfig, SealingKeySource, SigningKeyBits, sealing_key_from_base64};
 pub use limits::{LimitsConfig, Rate};
 pub use log::{LogConfig, LogFormat};
+pub use metrics::MetricsConfig;
 pub use raw::{Origin, Sources};
 pub use reader::{Shown, ShownValue};
 pub use server::PublicUrl;
@@ -69,6 +71,7 @@ pub struct Config {
     pub tokens: TokensConfig,
     pub web: WebConfig,
     pub limits: LimitsConfig,
+    pub metrics: MetricsConfig,
     pub log: LogConfig,
     pub support: SupportConfig,
 }
@@ -112,6 +115,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
         tokens::SETTINGS,
         web::SETTINGS,
         limits::SETTINGS,
+        metrics::SETTINGS,
         log::SETTINGS,
         support::SETTINGS,
     ]
@@ -135,7 +139,7 @@ impl Config {
     /// As [`load`](Self::load).
     pub fn check(sources: &Sources) -> Result<Checked, ConfigErrors> {
         let mut reader = Reader::new(RawConfig::gather(sources));
-        let Parts { server, database, keys, aws, sign_in, session, tokens, web, limits, log, support } =
+        let Parts { server, database, keys, aws, sign_in, session, tokens, web, limits, metrics, log, support } =
             Parts::read(&mut reader);
         let server::ServerConfig { listen, public_url, data_dir, shutdown_timeout } = server;
         if public_url.is_none() {
@@ -156,6 +160,7 @@ impl Config {
             tokens,
             web,
             limits,
+            metrics,
             log,
             support,
         };
@@ -202,6 +207,7 @@ struct Parts {
     tokens: TokensConfig,
     web: WebConfig,
     limits: LimitsConfig,
+    metrics: MetricsConfig,
     log: LogConfig,
     support: SupportConfig,
 }
@@ -218,6 +224,7 @@ impl Parts {
             tokens: tokens::read(reader),
             web: web::read(reader),
             limits: limits::read(reader),
+            metrics: metrics::read(reader),
             log: log::read(reader),
             support: support::read(reader),
             server,

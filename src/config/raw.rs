@@ -260,9 +260,17 @@ impl TomlFile<'_> {
     }
 }
 
-/// Text, numbers and switches are all taken as they were typed; lists hold only such.
+/// Text, numbers and switches are all taken as they were typed; lists hold only such. A table is the list of its `name=value`,
+/// which is how variables and flags write it.
 fn plain(value: &DeValue<'_>) -> Option<Value> {
     Some(match value {
+        DeValue::Table(pairs) => {
+            let mut items = Vec::with_capacity(pairs.len());
+            for (name, value) in pairs {
+                items.push(format!("{}={}", name.get_ref(), scalar(value.get_ref())?));
+            }
+            Value::List(items)
+        }
         DeValue::Array(items) => {
             Value::List(items.iter().map(|item| scalar(item.get_ref())).collect::<Option<Vec<_>>>()?)
         }

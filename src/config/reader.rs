@@ -77,7 +77,8 @@ impl Reader {
         given
     }
 
-    /// A list: an array in the file; in a variable or a flag, items with commas between them.
+    /// A list: an array in the file; in a variable or a flag, items with commas between them. A table in the file is a list of
+    /// `name=value`.
     pub fn list<T>(&mut self, setting: &'static Setting, parse: impl Fn(&str) -> Result<T, Advice>) -> Vec<T> {
         let Some(Typed { value, origin, .. }) = self.raw.values.remove(setting.key) else {
             let (Unset::Nothing(words) | Unset::Computed(words) | Unset::Default(words)) = setting.unset;
@@ -242,7 +243,7 @@ impl Reader {
     }
 }
 
-const ONE_VALUE: &str = "write one value, not a list";
+const ONE_VALUE: &str = "write one value, not a list or a table";
 
 /// A duration between two others, written `30s`, `10m` or `1h30m`.
 pub(super) fn duration(min: Duration, max: Duration) -> impl Fn(&str) -> Result<Duration, Advice> {
@@ -273,4 +274,9 @@ pub(super) fn number(min: u32, max: u32) -> impl Fn(&str) -> Result<u32, Advice>
             .filter(|number| (min..=max).contains(number))
             .ok_or_else(|| format!("write a whole number from {min} to {max}"))
     }
+}
+
+/// On or off.
+pub(super) fn switch(text: &str) -> Result<bool, Advice> {
+    text.parse().map_err(|_| "write true or false".to_owned())
 }

@@ -276,8 +276,8 @@ fn a_value_of_the_wrong_shape_is_refused() {
         process.mistakes(),
         [
             "`listen` (rolegate.toml:2): write one value in quotes, not a datetime",
-            "`session.idle_timeout` (rolegate.toml:4): write one value in quotes, not a table",
-            "`public_url` (rolegate.toml:1): write one value, not a list",
+            "`public_url` (rolegate.toml:1): write one value, not a list or a table",
+            "`session.idle_timeout` (rolegate.toml:4): write one value, not a list or a table",
         ]
     );
 }
@@ -315,6 +315,9 @@ fn each_setting_refuses_what_it_cannot_use() {
         ("aws.region", "Ireland"),
         ("aws.fallback_regions", "eu-west-1,Ireland"),
         ("aws.sts_endpoint", "http://sts.example.com"),
+        ("aws.sts_endpoints", "eu-west-1"),
+        ("aws.fips", "yes"),
+        ("aws.dual_stack", "1"),
         ("aws.federation_endpoint", "signin.example.com"),
         ("aws.console_url", "javascript:alert(1)"),
         ("aws.console_origins", "https://a.example,https://b.example/path"),
@@ -323,6 +326,8 @@ fn each_setting_refuses_what_it_cannot_use() {
         ("aws.attempt_timeout", "13s"),
         ("aws.total_timeout", "61s"),
         ("aws.max_attempts", "0"),
+        ("metrics.listen", "9464"),
+        ("metrics.token", "short"),
         ("sign_in.attempt_ttl", "5s"),
         ("sign_in.ticket_ttl", "11m"),
         ("session.idle_timeout", "13h"),
@@ -420,7 +425,7 @@ fn the_example_file_loads_and_shows_every_setting() {
         .map(|line| line.strip_prefix("#").filter(|rest| !rest.starts_with(' ') && !rest.is_empty()).unwrap_or(line))
         .map(|line| format!("{line}\n"))
         .collect();
-    let process = Process::with_settings(&all).file("sealing.key", KEY);
+    let process = Process::with_settings(&all).file("sealing.key", KEY).file("metrics.token", "0123456789abcdef0123");
     let checked = Config::check(&process.sources()).unwrap_or_else(|errors| panic!("{errors}\n{all}"));
     for setting in settings() {
         let file_key = setting.file_key();
@@ -450,5 +455,56 @@ fn every_setting_is_documented_with_its_default() {
             settings().any(|setting| setting.key == key),
             "docs/settings.md documents `{key}`, which is no setting"
         );
+    }
+}
+
+#[test]
+fn regions_have_addresses_of_their_own_wherever_that_is_typed() {
+    let expected = [("eu-central-1", "https://b.example/"), ("eu-west-1", "https://a.example/")];
+    let in_file = Process::with_settings(
+        "public_url = \"https://r.example\"\n[aws.sts_endpoints]\neu-west-1 = \"https://a.example\"\neu-central-1 = \"https://b.example\"\n",
+    );
+    let typed = "eu-west-1=https://a.example, eu-central-1 = https://b.example";
+    for config in [in_file.load(), Config::load(&with("aws.sts_endpoints", typed)).unwrap()] {
+        let endpoints: Vec<_> = config.aws.sts_endpoints.iter().map(|(r, u)| (r.as_str(), u.as_str())).collect();
+        assert_eq!(endpoints, expected);
+    }
+    for (typed, advice) in [
+        ("eu-west-1", "write a region and an address"),
+        ("nowhere=https://a.example", "name of a region"),
+        ("eu-west-1=http://a.example", "https://"),
+        ("eu-west-1=https://a.example,eu-west-1=https://b.example", "one address for each region"),
+    ] {
+        assert!(one(&with("aws.sts_endpoints", typed)).contains(advice), "{typed}");
+    }
+}
+
+#[test]
+fn fips_endpoints_and_addresses_of_ones_own_exclude_each_other() {
+    let settings = |pairs: &[(&'static str, &str)]| {
+        let public = [("public_url", "https://r.example".to_owned())];
+        Sources::of_program(public.into_iter().chain(pairs.iter().map(|(key, value)| (*key, (*value).to_owned()))))
+    };
+    let fips = ("aws.fips", "true");
+    for pairs in [
+        &[fips, ("aws.sts_endpoint", "https://a.example")][..],
+        &[fips, ("aws.sts_endpoints", "us-east-1=https://a.example")],
+        &[("aws.dual_stack", "true"), ("aws.sts_endpoint", "https://a.example")],
+    ] {
+        assert!(one(&settings(pairs)).contains("leave it out"), "{pairs:?}");
+    }
+    for region in [("aws.region", "eu-west-1"), ("aws.fallback_regions", "us-east-1, eu-west-1")] {
+        assert!(one(&settings(&[fips, region])).contains("eu-west-1 has no FIPS endpoint"), "{region:?}");
+    }
+    let config = Config::load(&settings(&[fips, ("aws.region", "us-gov-west-1"), ("aws.dual_stack", "true")])).unwrap();
+    assert!(config.aws.endpoint_kind.fips && config.aws.endpoint_kind.dual_stack);
+}
+
+#[test]
+fn a_token_for_figures_cannot_be_guessed() {
+    for (typed, good) in
+        [("0123456789abcdef012", false), ("0123456789abcdef0123", true), ("0123456789 abcdef 0123", false)]
+    {
+        assert_eq!(Config::load(&with("metrics.token", typed)).is_ok(), good, "{typed}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::reader::{Advice, Reader, duration, number};
+use super::reader::{Advice, Reader, duration, number, switch};
 use super::setting::Setting;
 
 pub(super) static SETTINGS: &[&Setting] = &[
@@ -73,10 +73,6 @@ pub(super) fn read(reader: &mut Reader) -> TokensConfig {
         reader.clash(&ACCESS_TOKEN_LIFETIME, "write no more than tokens.sign_in_lifetime");
     }
     config
-}
-
-fn switch(text: &str) -> Result<bool, Advice> {
-    text.parse().map_err(|_| "write true or false".to_owned())
 }
 
 fn device_codes(text: &str) -> Result<DeviceCodes, Advice> {

@@ -21,6 +21,7 @@ pub mod doctor;
 pub mod endings;
 pub mod exchange;
 pub mod favourite;
+pub mod figures;
 pub mod finish_sign_in;
 pub mod grant_error;
 pub mod grant_tokens;
@@ -43,6 +44,7 @@ pub mod tokens;
 
 pub use tasks::Tasks;
 
+use self::figures::Figures;
 use self::issue::IssueFlowError;
 
 /// What every flow needs: the database, the audit chain, time and chance.
@@ -59,6 +61,8 @@ pub struct Ground {
     pub tasks: Tasks,
     /// Credentials that programs may be given again.
     pub kept: Cache<Arc<IssueFlowError>>,
+    /// What is counted.
+    pub figures: Arc<Figures>,
 }
 
 impl Ground {
@@ -67,7 +71,8 @@ impl Ground {
     pub fn new(store: Store, chain: Chain, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>, sealing: SealingKey) -> Self {
         let journal = Journal::new(store.clone(), chain.clone());
         let kept = Cache::new(Arc::clone(&rng));
-        Self { store, chain, journal, clock, rng, sealing, tasks: Tasks::on_this_runtime(), kept }
+        let figures = Arc::new(Figures::new(kept.clone()));
+        Self { store, chain, journal, clock, rng, sealing, tasks: Tasks::on_this_runtime(), kept, figures }
     }
 
     /// Records an event by itself, together with others that come at the same time. It commits at once, so that an early
@@ -85,12 +90,14 @@ impl Ground {
     /// # Errors
     /// The database refuses; then nothing may be delivered.
     async fn record_use(&self, event: &Event, used: Use) -> Result<Head, StoreError> {
+        self.hear(event);
         self.journal.record_use(event, used).await
     }
 
     /// Whatever flow ends somebody's session or token, their credentials go from memory. The event is the one thing
     /// that all those flows have in common. Should it not be written after all, a set too many was dropped.
     fn hear(&self, event: &Event) {
+        self.figures.event(event);
         if let Some(subject) = event.ends_access_of() {
             self.kept.forget(&subject);
         }

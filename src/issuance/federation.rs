@@ -26,6 +26,8 @@ const LINK_LIFETIME: SignedDuration = SignedDuration::from_mins(15);
 pub struct FederationSettings {
     /// Called instead of AWS's regional endpoints; the login URL points at it too.
     pub endpoint: Option<Url>,
+    /// Whether AWS's FIPS endpoints are called, where there are such.
+    pub fips: bool,
     /// Our sign-in page, which AWS links to when the console session has expired.
     pub issuer: Url,
     pub attempt_timeout: Duration,
@@ -39,6 +41,7 @@ impl FederationSettings {
     pub fn new(issuer: Url) -> Self {
         Self {
             endpoint: None,
+            fips: false,
             issuer,
             attempt_timeout: Duration::from_secs(5),
             total_timeout: Duration::from_secs(12),
@@ -190,8 +193,8 @@ impl Federation {
 
     fn endpoint(&self, partition: Partition, region: &Region) -> Url {
         self.settings.endpoint.clone().unwrap_or_else(|| {
-            Url::parse(&format!("https://{region}.{}/federation", partition.sign_in_host()))
-                .expect("a region is a valid host label")
+            let host = partition.sign_in_endpoint(region, self.settings.fips);
+            Url::parse(&format!("https://{host}/federation")).expect("a region is a valid host label")
         })
     }
 

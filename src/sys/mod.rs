@@ -6,6 +6,7 @@ mod excerpt;
 pub mod http;
 pub mod json;
 mod local_path;
+pub mod metrics;
 pub mod random;
 pub mod seal;
 pub mod telemetry;

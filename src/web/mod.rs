@@ -29,6 +29,7 @@ pub mod fields;
 pub mod health;
 pub mod idc;
 pub mod limits;
+pub mod metrics;
 pub mod oauth;
 pub mod oidc;
 pub mod picker;

@@ -13,8 +13,8 @@ use super::principal::require_principal;
 use super::problem::{Kind, Problem};
 use super::session::Cookies;
 use super::{
-    api, arrival, aws, aws_config, container, health, idc, oauth, oidc, picker, roles, saml, sessions, sign_in,
-    sign_out, step_up, tokens,
+    api, arrival, aws, aws_config, container, health, idc, metrics, oauth, oidc, picker, roles, saml, sessions,
+    sign_in, sign_out, step_up, tokens,
 };
 use crate::flows::sessions::Sessions;
 
@@ -100,6 +100,7 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
 
     r.get("/healthz", Anyone, health::alive);
     r.get("/readyz", Anyone, health::ready);
+    r.get("/metrics", Client, metrics::show);
     r.get("/static/{name:.*}", Anyone, super::assets::serve);
     r.get("/aws/saml-metadata.xml", Anyone, aws::saml_metadata);
 

@@ -12,7 +12,7 @@ use rolegate::aws::{Credentials, RoleArn};
 use rolegate::identity::{Attributes, Authentication, Groups, NameIdQualifiers, SubjectId, VerifiedIdentity};
 use rolegate::issuance::federation::{Federation, FederationSettings};
 use rolegate::issuance::formats::Context;
-use rolegate::issuance::sts::{Sts, StsSettings};
+use rolegate::issuance::sts::{Addresses, Sts, StsSettings};
 use rolegate::issuance::{Format, Issuer, Parts, Regions};
 use rolegate::saml::key::{KeySize, SigningKey};
 use rolegate::sys::{Clock, ExposeSecret, SecretString, SystemClock, SystemRng};
@@ -182,7 +182,10 @@ async fn an_sts_that_is_not_ours_takes_our_assertion_and_its_keys_work() {
         signer: Arc::new(key),
         sts: Sts::new(
             http.clone(),
-            StsSettings { endpoint: Some(moto.endpoint()), ..StsSettings::default() },
+            StsSettings {
+                addresses: Addresses { everywhere: Some(moto.endpoint()), ..Addresses::default() },
+                ..StsSettings::default()
+            },
             Arc::new(SystemClock),
         ),
         federation: Federation::new(http, FederationSettings::new(home)),

@@ -24,6 +24,7 @@ mod hostile_oidc;
 mod issuance;
 mod map;
 mod matrix;
+mod metrics;
 mod moto;
 mod oauth;
 mod oidc;

@@ -11,6 +11,7 @@ use crate::access::Denied;
 use crate::audit::Kind;
 use crate::flows::Caller;
 use crate::flows::current::Loaded;
+use crate::flows::figures::Met;
 use crate::issuance::cache::{Failed, Kept, Lead, Turn};
 use crate::issuance::{IssueError, Issued};
 use crate::store::StoreError;
@@ -39,9 +40,13 @@ impl Issue {
         let asked = || (Arc::clone(&wish.identity), wish.asked.clone());
         let now = self.ground.clock.now();
         match self.ground.kept.turn(permit, asked, now, || self.allowance.issue(&person))? {
-            Turn::Deliver(kept) => self.hand_over(kept, &wish, &caller).await,
+            Turn::Deliver(kept) => {
+                self.ground.figures.wish(Met::Kept);
+                self.hand_over(kept, &wish, &caller).await
+            }
             Turn::Wait { lead, flight, meanwhile } => {
                 let leads = lead.is_some();
+                self.ground.figures.wish(if leads { Met::Led } else { Met::Waited });
                 if let Some(lead) = lead {
                     // It goes on when this client hangs up: others wait for it too.
                     let (flow, wish, caller) = (self.clone(), wish.clone(), caller.clone());

@@ -8,13 +8,16 @@ use super::*;
 use crate::issuance::Consoles;
 use crate::issuance::fake::{Fake, KEY, NOW, Reply, form, permit};
 use crate::issuance::federation::FederationSettings;
-use crate::issuance::sts::StsSettings;
+use crate::issuance::sts::{Addresses, StsSettings};
 use crate::sys::{ManualClock, SeededRng};
 
 fn issuer(endpoint: &Url) -> Issuer {
     let http = crate::sys::http::client(Duration::from_secs(2)).unwrap();
-    let sts =
-        StsSettings { endpoint: Some(endpoint.clone()), backoff: Duration::from_millis(1), ..StsSettings::default() };
+    let sts = StsSettings {
+        addresses: Addresses { everywhere: Some(endpoint.clone()), ..Addresses::default() },
+        backoff: Duration::from_millis(1),
+        ..StsSettings::default()
+    };
     let mut federation = FederationSettings::new(Url::parse("https://broker.example/").unwrap());
     federation.endpoint = Some(endpoint.clone());
     let clock = Arc::new(ManualClock::at(NOW.parse().unwrap()));

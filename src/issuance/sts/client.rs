@@ -11,8 +11,8 @@ use aws_sdk_sts::config::timeout::TimeoutConfig;
 use aws_sdk_sts::config::{BehaviorVersion, StalledStreamProtectionConfig};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use tokio::time::{Instant, timeout_at};
-use url::Url;
 
+use super::addresses::{Addresses, Place};
 use super::error::StsError;
 use super::http::OurHttpClient;
 use super::operation::{Answer, Operation};
@@ -27,8 +27,7 @@ const WHOLE: Duration = Duration::from_secs(20);
 /// How STS is called. Connecting has its own limit in the shared HTTP client.
 #[derive(Debug, Clone)]
 pub struct StsSettings {
-    /// Called instead of AWS's regional endpoints, whatever the region: there is no other to fall back to.
-    pub endpoint: Option<Url>,
+    pub addresses: Addresses,
     /// One attempt, from connecting to the end of the answer.
     pub attempt_timeout: Duration,
     /// All attempts in one region and the pauses between them.
@@ -42,7 +41,7 @@ pub struct StsSettings {
 impl Default for StsSettings {
     fn default() -> Self {
         Self {
-            endpoint: None,
+            addresses: Addresses::default(),
             attempt_timeout: Duration::from_secs(5),
             total_timeout: Duration::from_secs(12),
             max_attempts: 3,
@@ -59,12 +58,7 @@ pub struct Sts {
     pub(super) endpoints: Endpoints,
     clock: Arc<dyn Clock>,
 }
-/// Where STS is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    pub region: Region,
-    pub url: Url,
-}
+
 impl Sts {
     #[must_use]
     pub fn new(http: reqwest::Client, settings: StsSettings, clock: Arc<dyn Clock>) -> Self {
@@ -99,16 +93,7 @@ impl Sts {
         partition: Partition,
         regions: &[Region],
     ) -> Result<Answer, StsError> {
-        self.first_to_answer(operation, &self.places(partition, regions)).await
-    }
-
-    pub(super) fn places(&self, partition: Partition, regions: &[Region]) -> Vec<Place> {
-        let place = |region: &Region| Place {
-            region: region.clone(),
-            url: self.settings.endpoint.clone().unwrap_or_else(|| partition.sts_endpoint(region)),
-        };
-        let count = if self.settings.endpoint.is_some() { 1 } else { regions.len() };
-        regions.iter().take(count).map(place).collect()
+        self.first_to_answer(operation, &self.settings.addresses.places(partition, regions)?).await
     }
 
     /// The same goes everywhere. An assertion names no region, AWS takes it for five minutes and any number of times,

@@ -64,6 +64,8 @@ pub enum StsError {
     PolicyMalformed(Refusal),
     #[error("STS is switched off in the region ({0})")]
     RegionDisabled(Refusal),
+    #[error("the region has no FIPS endpoint of STS; nothing was sent")]
+    NoEndpoint,
     #[error("STS is throttling ({0})")]
     Throttled(Refusal),
     #[error("STS failed ({0})")]
@@ -99,6 +101,7 @@ impl StsError {
             Self::PolicyTooLarge(_) => "sts-policy-too-large",
             Self::PolicyMalformed(_) => "sts-policy-malformed",
             Self::RegionDisabled(_) => "sts-region-disabled",
+            Self::NoEndpoint => "sts-no-endpoint",
             Self::Throttled(_) => "sts-throttled",
             Self::Unavailable(_) => "sts-unavailable",
             Self::Unreachable(_) => "sts-unreachable",
@@ -170,6 +173,10 @@ impl StsError {
                 "AWS STS is switched off for this account in the region Rolegate uses. Whoever administers the \
                  account must switch it on, or whoever runs Rolegate must choose another region."
             }
+            Self::NoEndpoint => {
+                "Rolegate may call AWS at endpoints with validated cryptography (FIPS) only, and the region of this role has \
+                 none. A Rolegate administrator must give the role or its account another region."
+            }
             Self::Throttled(_) => "AWS is receiving too many requests just now. Please try again in a minute.",
             Self::Unavailable(_) | Self::Unreachable(_) | Self::TimedOut | Self::LeftAlone | Self::Crowded => {
                 "AWS STS is not answering just now. Please try again in a minute; if it goes on, tell whoever runs \
@@ -200,7 +207,12 @@ impl StsError {
             | Self::Throttled(refusal)
             | Self::Unavailable(refusal)
             | Self::Unknown(refusal) => Some(refusal),
-            Self::Unreachable(_) | Self::TimedOut | Self::LeftAlone | Self::Crowded | Self::BadAnswer(_) => None,
+            Self::NoEndpoint
+            | Self::Unreachable(_)
+            | Self::TimedOut
+            | Self::LeftAlone
+            | Self::Crowded
+            | Self::BadAnswer(_) => None,
         }
     }
 

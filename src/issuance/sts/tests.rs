@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::client::Place;
+use super::addresses::Place;
 use super::*;
-use crate::aws::{Partition, Region, RoleArn, SessionPolicy};
+use crate::aws::{EndpointKind, Partition, Region, RoleArn, SessionPolicy};
 use crate::issuance::assertion::Assertion;
 use crate::issuance::breaker::FAILURES;
 use crate::issuance::fake::{Fake, NOW, ROLE, Reply, form, hour};
@@ -14,7 +14,7 @@ use crate::sys::{Clock as _, ManualClock};
 
 fn sts(max_attempts: u32, endpoint: Option<&Url>, clock: &Arc<ManualClock>) -> Sts {
     let settings = StsSettings {
-        endpoint: endpoint.cloned(),
+        addresses: Addresses { everywhere: endpoint.cloned(), ..Addresses::default() },
         attempt_timeout: Duration::from_millis(900),
         total_timeout: Duration::from_secs(3),
         max_attempts,
@@ -450,20 +450,37 @@ async fn a_full_endpoint_sends_people_to_the_next_and_is_not_held_against_it() {
 }
 
 #[test]
-fn regions_have_endpoints_of_their_own_unless_one_is_set_for_all() {
-    let regions = [region("eu-west-1"), region("eu-central-1")];
-    let urls = |endpoint: Option<&Url>| {
-        let places = sts(1, endpoint, &clock()).places(Partition::Aws, &regions);
-        places.into_iter().map(|place| (place.region.to_string(), place.url.to_string())).collect::<Vec<_>>()
+fn regions_have_addresses_and_what_is_at_one_address_is_one_place() {
+    let url = |text: &str| -> Url { text.parse().unwrap() };
+    let places = |addresses: &Addresses| {
+        let regions = ["eu-west-1", "us-east-1", "eu-central-1"].map(region);
+        let places = addresses.places(Partition::Aws, &regions)?;
+        Ok(places.into_iter().map(|place| format!("{} {}", place.region, place.url)).collect::<Vec<_>>())
     };
-    let pair = |region: &str, url: &str| (region.to_owned(), url.to_owned());
+    let aws = |region: &str| format!("{region} https://sts.{region}.amazonaws.com/");
+    let mut addresses = Addresses::default();
+    let found: Result<_, StsError> = places(&addresses);
+    assert_eq!(found.unwrap(), ["eu-west-1", "us-east-1", "eu-central-1"].map(aws));
+    addresses.by_region.insert(region("us-east-1"), url("https://vpce.example"));
     assert_eq!(
-        urls(None),
-        [
-            pair("eu-west-1", "https://sts.eu-west-1.amazonaws.com/"),
-            pair("eu-central-1", "https://sts.eu-central-1.amazonaws.com/"),
-        ]
+        places(&addresses).unwrap(),
+        [aws("eu-west-1"), "us-east-1 https://vpce.example/".to_owned(), aws("eu-central-1")]
     );
-    let own: Url = "http://127.0.0.1:1/".parse().unwrap();
-    assert_eq!(urls(Some(&own)), [pair("eu-west-1", "http://127.0.0.1:1/")]);
+    addresses.everywhere = Some(url("http://127.0.0.1:1"));
+    assert_eq!(places(&addresses).unwrap(), ["eu-west-1 http://127.0.0.1:1/", "us-east-1 https://vpce.example/"]);
+}
+
+#[test]
+fn where_validated_cryptography_is_wanted_no_region_without_it_is_called() {
+    let kind = EndpointKind { fips: true, dual_stack: false };
+    let addresses = Addresses { kind, ..Addresses::default() };
+    let places = |regions: &[&str]| {
+        let regions: Vec<Region> = regions.iter().map(|name| region(name)).collect();
+        addresses.places(Partition::Aws, &regions)
+    };
+    let found = places(&["us-east-1", "eu-west-1", "us-west-2"]).unwrap();
+    let hosts: Vec<_> = found.iter().map(|place| place.url.host_str().unwrap()).collect();
+    assert_eq!(hosts, ["sts-fips.us-east-1.amazonaws.com", "sts-fips.us-west-2.amazonaws.com"]);
+    let refused = places(&["eu-west-1", "us-east-1"]).unwrap_err();
+    assert_eq!((refused.code(), refused.is_temporary()), ("sts-no-endpoint", false));
 }
