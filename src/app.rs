@@ -17,7 +17,9 @@ use url::Url;
 
 use crate::audit::{Chain, ChainKey, Event, Kind};
 use crate::aws::Partition;
-use crate::config::{Config, Database, DeviceCodes, Rate, SealingKeySource, StoreConfig, sealing_key_from_base64};
+use crate::config::{
+    Config, Database, DeviceCodes, Rate, SealingKeySource, StoreConfig, TokenKeysConfig, sealing_key_from_base64,
+};
 use crate::flows::allowance::Allowance;
 use crate::flows::authorize::Authorize;
 use crate::flows::clients::Clients;
@@ -40,6 +42,7 @@ use crate::flows::sessions::Sessions;
 use crate::flows::sign_out::SignOut;
 use crate::flows::start_sign_in::StartSignIn;
 use crate::flows::step_up::StepUp;
+use crate::flows::token_keys::{TokenKeyRules, TokenKeys};
 use crate::flows::tokens::{TokenRules, Tokens};
 use crate::flows::{Ground, Tasks};
 use crate::issuance::federation::{Federation, FederationSettings};
@@ -236,6 +239,7 @@ struct Services {
     bodies: web::Data<BodyLimits>,
     surroundings: web::Data<Surroundings>,
     aws_metadata: web::Data<SamlMetadata>,
+    token_keys: web::Data<TokenKeys>,
     profiles: web::Data<ProfileSource>,
     help: web::Data<HelpText>,
     metrics: web::Data<Metrics>,
@@ -255,10 +259,11 @@ impl App {
             KeySize::try_from(config.keys.signing_key_bits.get()).expect("the settings allow only sizes there are");
         // Made side by side the first time: each takes a moment.
         let (aws_key, sp_key, client_key) = tokio::try_join!(
-            own_key(&ground, &base.sealing, "aws-signing", size, public_url),
+            own_key(&ground, &base.sealing, keys::AWS_ASSERTIONS, size, public_url),
             own_key(&ground, &base.sealing, keys::SAML_SERVICE_PROVIDER, size, public_url),
             own_key(&ground, &base.sealing, keys::OIDC_CLIENT, size, public_url),
         )?;
+        let token_keys = token_keys(&ground, &config.keys.tokens);
         let own_keys = OwnKeys { saml: Arc::new(sp_key), oidc: Arc::new(client_key) };
         let http = crate::sys::http::client(config.aws.connect_timeout)?;
         let outbound = Outbound::new(http.clone(), config.aws.connect_timeout)?;
@@ -436,6 +441,7 @@ impl App {
                 rng: Arc::clone(&ground.rng),
             }),
             aws_metadata: web::Data::new(SamlMetadata(aws_metadata)),
+            token_keys: web::Data::new(token_keys),
             profiles: web::Data::new(ProfileSource {
                 base: public_url.origin().ascii_serialization(),
                 sso_name: config.tokens.sso_name.clone(),
@@ -634,6 +640,7 @@ impl Services {
             .app_data(self.bodies.clone())
             .app_data(self.surroundings.clone())
             .app_data(self.aws_metadata.clone())
+            .app_data(self.token_keys.clone())
             .app_data(self.profiles.clone())
             .app_data(self.help.clone())
             .app_data(self.metrics.clone())
@@ -674,6 +681,17 @@ where
         ticks.tick().await;
         work().await;
     }
+}
+
+/// The keys that sign tokens, as the settings have them.
+#[must_use]
+pub fn token_keys(ground: &Ground, config: &TokenKeysConfig) -> TokenKeys {
+    let rules = TokenKeyRules {
+        size: KeySize::try_from(config.bits.get()).expect("the settings allow only sizes there are"),
+        every: config.rotation_days.map(|days| SignedDuration::from_hours(24 * i64::from(days.get()))),
+        issuer: config.issuer.clone(),
+    };
+    TokenKeys::new(ground.clone(), rules)
 }
 
 /// One tick now, and then one each period; what comes late shifts those after it.

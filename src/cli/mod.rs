@@ -19,6 +19,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod keys;
 mod people;
 pub mod sandbox;
 pub mod serve;
@@ -64,6 +65,8 @@ enum Command {
     /// Nothing is changed. Exits with 0 when nothing stops sign-ins, warnings or not; with 1 when something does; with 2
     /// when that cannot be said, such as about a connector that is not in the catalog or a test sign-in nobody finished.
     Doctor(StoreCommand<doctor::DoctorArgs>),
+    /// List Rolegate's own keys, and replace those that sign tokens for AWS
+    Keys(StoreCommand<keys::KeysArgs>),
     /// See who is signed in, and end their sessions
     Sessions(StoreCommand<sessions::SessionsArgs>),
     /// See what programs hold for people, and take it back
@@ -115,7 +118,7 @@ const GROUPS: [(&str, &[&str]); 3] = [
     ),
     (
         "Running one",
-        &["demo", "serve", "sandbox", "config", "catalog", "access", "sessions", "tokens", "audit", "doctor"],
+        &["demo", "serve", "sandbox", "config", "catalog", "access", "sessions", "tokens", "keys", "audit", "doctor"],
     ),
     ("This program", &["completions", "man", "help"]),
 ];
@@ -189,6 +192,18 @@ async fn run(command: Command) -> ExitCode {
                 let (clock, rng) = real();
                 let public_url = settings.public_url.as_url();
                 doctor::run(&command, &base.ground(clock, rng), public_url, settings.aws.connect_timeout).await
+            })
+            .await;
+        }
+        Command::Keys(StoreCommand { config, command }) => {
+            let settings = match config.load_store() {
+                Ok(settings) => settings,
+                Err(errors) => return fail(&errors),
+            };
+            return with_base(&config, Missing::Refuse, async |base| {
+                let (clock, rng) = real();
+                let keys = crate::app::token_keys(&base.ground(clock, rng), &settings.token_keys);
+                keys::run(&command, &base.store, &keys).await
             })
             .await;
         }

@@ -5,17 +5,20 @@ use std::path::{Path, PathBuf};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
-use super::reader::Reader;
-use super::server::PublicUrl;
+use super::reader::{Advice, Reader};
+use super::server::{PublicUrl, web_url};
 use super::setting::Setting;
 use crate::sys::seal::SealingKey;
 use crate::sys::{ExposeSecret, SecretString};
 
-pub(super) static SETTINGS: &[&Setting] = &[&SEALING_KEY, &SIGNING_KEY_BITS, &ENTITY_ID];
+pub(super) static SETTINGS: &[&Setting] =
+    &[&SEALING_KEY, &SIGNING_KEY_BITS, &ENTITY_ID, &TOKEN_ISSUER, &TOKEN_ROTATION_DAYS];
 static SEALING_KEY: Setting =
     Setting::optional("keys.sealing_key", "sealing.key in data_dir, made on first start").secret();
 static SIGNING_KEY_BITS: Setting = Setting::new("keys.signing_key_bits", "3072");
 static ENTITY_ID: Setting = Setting::computed("keys.entity_id", "public_url with /aws/saml-metadata.xml");
+static TOKEN_ISSUER: Setting = Setting::computed("keys.token_issuer", "public_url");
+static TOKEN_ROTATION_DAYS: Setting = Setting::new("keys.token_rotation_days", "90");
 
 #[derive(Debug)]
 pub struct KeysConfig {
@@ -24,6 +27,17 @@ pub struct KeysConfig {
     pub signing_key_bits: SigningKeyBits,
     /// Who we are toward AWS: the issuer of our assertions. Accounts register it, so it must not change lightly.
     pub entity_id: String,
+    pub tokens: TokenKeysConfig,
+}
+
+/// The keys that sign tokens for accounts which trust us as an OpenID provider.
+#[derive(Debug, Clone)]
+pub struct TokenKeysConfig {
+    pub bits: SigningKeyBits,
+    /// Who we are toward those accounts: the issuer of our tokens. Empty where neither it nor a public URL is set.
+    pub issuer: String,
+    /// After how many days a key makes room for the next; never by itself where there is none.
+    pub rotation_days: Option<std::num::NonZeroU32>,
 }
 
 /// Where the sealing key comes from.
@@ -96,5 +110,33 @@ pub(super) fn read(reader: &mut Reader, data_dir: &Path, public_url: Option<&Pub
             (id.clone(), id)
         },
     );
-    KeysConfig { sealing_key, signing_key_bits, entity_id }
+    let issuer = reader.computed(&TOKEN_ISSUER, token_issuer, || {
+        let issuer = public_url.map_or_else(String::new, PublicUrl::origin);
+        (issuer.clone(), issuer)
+    });
+    let rotation_days = reader.value(&TOKEN_ROTATION_DAYS, |text| match text.parse::<u32>() {
+        Ok(days @ (0 | 7..=1_095)) => Ok(std::num::NonZeroU32::new(days)),
+        _ => Err("write a whole number of days from 7 to 1095, or 0 to rotate by hand only".to_owned()),
+    });
+    let tokens = TokenKeysConfig { bits: signing_key_bits, issuer, rotation_days };
+    KeysConfig { sealing_key, signing_key_bits, entity_id, tokens }
+}
+
+/// An issuer as tokens and IAM write it, byte for byte: no slash at its end, nothing after the path.
+fn token_issuer(text: &str) -> Result<String, Advice> {
+    /// IAM takes no longer URL of a provider.
+    const LONGEST: usize = 255;
+    let url = web_url(text)?;
+    let plain = url.query().is_none()
+        && url.fragment().is_none()
+        && text.len() <= LONGEST
+        && url.as_str().trim_end_matches('/') == text;
+    if plain {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "write it as {}: at most {LONGEST} characters, no slash at the end, no question mark",
+            url.as_str().split(['?', '#']).next().unwrap_or_default().trim_end_matches('/')
+        ))
+    }
 }

@@ -36,7 +36,9 @@ pub use aws::AwsConfig;
 pub use client::ClientVariable;
 pub use data::Database;
 pub use error::{ConfigErrors, Mistake};
-pub use keys::{InvalidSealingKey, KeysConfig, SealingKeySource, SigningKeyBits, sealing_key_from_base64};
+pub use keys::{
+    InvalidSealingKey, KeysConfig, SealingKeySource, SigningKeyBits, TokenKeysConfig, sealing_key_from_base64,
+};
 pub use limits::{LimitsConfig, Rate};
 pub use log::{LogConfig, LogFormat};
 pub use metrics::MetricsConfig;
@@ -82,6 +84,7 @@ pub struct StoreConfig {
     pub data_dir: PathBuf,
     pub database: Database,
     pub sealing_key: SealingKeySource,
+    pub token_keys: TokenKeysConfig,
     pub tokens: TokensConfig,
     pub log: LogConfig,
 }
@@ -193,7 +196,8 @@ impl StoreConfig {
         let mut reader = Reader::new(RawConfig::gather(sources));
         let Parts { server, database, keys, tokens, log, .. } = Parts::read(&mut reader);
         reader.finish()?;
-        Ok(Self { data_dir: server.data_dir, database, sealing_key: keys.sealing_key, tokens, log })
+        let KeysConfig { sealing_key, tokens: token_keys, .. } = keys;
+        Ok(Self { data_dir: server.data_dir, database, sealing_key, token_keys, tokens, log })
     }
 }
 

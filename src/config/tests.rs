@@ -75,6 +75,8 @@ fn the_public_url_is_all_one_must_write() {
     assert!(matches!(&config.keys.sealing_key, SealingKeySource::OwnFile(path) if path.ends_with("sealing.key")));
     assert_eq!(config.keys.signing_key_bits, SigningKeyBits::Rsa3072);
     assert_eq!(config.keys.entity_id, "https://aws.example.com/aws/saml-metadata.xml");
+    assert_eq!(config.keys.tokens.issuer, "https://aws.example.com");
+    assert_eq!(config.keys.tokens.rotation_days.map(std::num::NonZeroU32::get), Some(90));
     assert_eq!(config.session.absolute_timeout, Duration::from_secs(12 * 3600));
     assert_eq!(config.web.max_body, 1024 * 1024);
     assert_eq!(config.shutdown_timeout, Duration::from_secs(10));
@@ -312,6 +314,11 @@ fn each_setting_refuses_what_it_cannot_use() {
         ("keys.sealing_key_file", "/nonexistent/key"),
         ("keys.signing_key_bits", "big"),
         ("keys.entity_id", "not a uri"),
+        ("keys.token_issuer", "http://aws.example.com"),
+        ("keys.token_issuer", "https://aws.example.com/"),
+        ("keys.token_issuer", "https://aws.example.com/a?b"),
+        ("keys.token_rotation_days", "1"),
+        ("keys.token_rotation_days", "quarterly"),
         ("aws.region", "Ireland"),
         ("aws.fallback_regions", "eu-west-1,Ireland"),
         ("aws.sts_endpoint", "http://sts.example.com"),

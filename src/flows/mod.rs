@@ -40,6 +40,7 @@ pub mod start_sign_in;
 pub mod step_up;
 mod tasks;
 pub mod test_sign_in;
+pub mod token_keys;
 pub mod tokens;
 
 pub use tasks::Tasks;

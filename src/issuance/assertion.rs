@@ -132,6 +132,11 @@ fn persistent_id(subject: &SubjectId) -> String {
     if sturdy {
         return plain;
     }
+    hashed(subject)
+}
+
+/// The id of somebody whose subject cannot be told as it is: `connector#` and the SHA-256 of the subject in hex.
+pub(super) fn hashed(subject: &SubjectId) -> String {
     let mut id = format!("{}#", subject.connector);
     for byte in openssl::sha::sha256(subject.value.as_bytes()) {
         use std::fmt::Write as _;

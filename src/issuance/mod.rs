@@ -24,6 +24,7 @@ mod issuer;
 pub mod metadata;
 pub mod profiles;
 pub mod sts;
+pub mod web_identity;
 
 pub use console::{ConsoleDestination, Consoles, DestinationRefused};
 pub use federation::{ConsoleLogin, FederationError};

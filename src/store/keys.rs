@@ -4,10 +4,14 @@ use jiff::Timestamp;
 use sqlx::Row;
 use zeroize::Zeroizing;
 
-use super::{StoreError, Tx, millis};
+use super::{Store, StoreError, Tx, millis, timestamp};
 use crate::sys::Rng;
 use crate::sys::seal::SealingKey;
 
+/// The purpose of the key that signs assertions for AWS.
+pub const AWS_ASSERTIONS: &str = "aws-signing";
+/// The purpose of the [keys](super::token_keys) that sign tokens for AWS.
+pub const AWS_TOKENS: &str = "aws-tokens";
 /// The purpose of the key that signs SAML requests and opens what is encrypted for us.
 pub const SAML_SERVICE_PROVIDER: &str = "saml-service-provider";
 /// The purpose of the key that signs client assertions.
@@ -43,6 +47,38 @@ pub async fn key_for(tx: &mut Tx, purpose: &str, sealing: &SealingKey) -> Result
         Ok(StoredKey { private: sealing.open(&place(&id), row.try_get(1)?)?, certificate: row.try_get(2)? })
     })
     .transpose()
+}
+
+/// What everybody may know of a key pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnKey {
+    pub id: String,
+    pub purpose: String,
+    /// X.509, DER.
+    pub certificate: Vec<u8>,
+    pub created: Timestamp,
+}
+
+impl Store {
+    /// All key pairs of which there is one for each purpose, by purpose.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn own_keys(&self) -> Result<Vec<OwnKey>, StoreError> {
+        let rows = sqlx::query("SELECT id, purpose, certificate, created_ms FROM key_pair ORDER BY purpose")
+            .fetch_all(self.reader())
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(OwnKey {
+                    id: row.try_get(0)?,
+                    purpose: row.try_get(1)?,
+                    certificate: row.try_get(2)?,
+                    created: timestamp("key_pair", row.try_get(3)?)?,
+                })
+            })
+            .collect()
+    }
 }
 
 /// Keeps a new key pair for a purpose that has none.

@@ -29,6 +29,7 @@ pub mod sessions;
 pub mod sign_in;
 pub mod sign_out;
 pub mod test_sign_in;
+pub mod token_keys;
 pub mod tokens;
 
 /// A write transaction. Everything a flow changes, audit event included, happens in one.
@@ -74,6 +75,7 @@ fn migrator() -> Migrator {
         (4, "test sign-in", include_str!("../../migrations/0004_test_sign_in.sql")),
         (5, "older release", include_str!("../../migrations/0005_older_release.sql")),
         (6, "tokens", include_str!("../../migrations/0006_tokens.sql")),
+        (7, "token keys", include_str!("../../migrations/0007_token_keys.sql")),
     ];
     Migrator::with_migrations(
         steps

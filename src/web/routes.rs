@@ -103,6 +103,8 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
     r.get("/metrics", Client, metrics::show);
     r.get("/static/{name:.*}", Anyone, super::assets::serve);
     r.get("/aws/saml-metadata.xml", Anyone, aws::saml_metadata);
+    r.get("/.well-known/openid-configuration", Anyone, aws::discovery);
+    r.get("/aws/jwks.json", Anyone, aws::jwks);
 
     r.get("/sign-in", Anyone, sign_in::choose);
     r.get("/saml/{connector}/start", SigningIn, arrival::start);
