@@ -552,6 +552,15 @@ impl App {
                 }
             }
         }));
+        let token_keys = self.services.token_keys.clone();
+        let keys = tokio::spawn(every(Duration::from_secs(60), move || {
+            let token_keys = token_keys.clone();
+            async move {
+                if let Err(error) = token_keys.tend(false).await {
+                    tracing::warn!(cause = %error, "the keys for tokens could not be looked after");
+                }
+            }
+        }));
         let issue = self.services.issue.clone();
         let departures = tokio::spawn(async move {
             let mut ticks = ticks(Duration::from_secs(5));
@@ -564,7 +573,7 @@ impl App {
                 }
             }
         });
-        vec![housekeeping, metadata, departures]
+        vec![housekeeping, metadata, keys, departures]
     }
 }
 

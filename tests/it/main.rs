@@ -22,6 +22,7 @@ mod hostile;
 mod hostile_http;
 mod hostile_oidc;
 mod issuance;
+mod keys;
 mod map;
 mod matrix;
 mod metrics;

@@ -76,9 +76,22 @@ pub struct Statement<'a> {
 /// A minted token. Until it expires it is as good as credentials, so it has no `Display`.
 #[derive(Debug)]
 pub struct Token {
+    id: String,
+    text: SecretString,
+}
+
+impl Token {
     /// The `jti`, for the audit log.
-    pub(super) id: String,
-    pub(super) text: SecretString,
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The JWT, as `WebIdentityToken` wants it.
+    #[must_use]
+    pub fn text(&self) -> &SecretString {
+        &self.text
+    }
 }
 
 /// Why there is no token.
@@ -142,9 +155,9 @@ pub fn made_for(role: &RoleArn) -> String {
 /// The `sub` by which trust policies and CloudTrail know a person: the same for the same person in every account and for
 /// ever, and different for two people even when two identity providers use one name.
 ///
-/// It is `connector:subject`. A subject that this makes shorter or longer than STS takes, or that is not printable ASCII
-/// without spaces, is replaced by its SHA-256, written `connector#hex`; neither form can look like the other, since the
-/// id of a connector holds neither sign.
+/// It is `connector:subject`, where that is 6 to 255 characters of printable ASCII without spaces. Otherwise the SHA-256
+/// of the subject stands for it, written `connector#hex`; neither form can look like the other, since the id of a
+/// connector holds neither sign.
 #[must_use]
 pub fn subject(subject: &SubjectId) -> String {
     let plain = subject.to_string();
