@@ -85,7 +85,7 @@ impl Home {
     }
 
     /// The program lives here, whatever the machine's own configuration says.
-    fn at_home(&self, mut command: Command) -> Command {
+    pub fn at_home(&self, mut command: Command) -> Command {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("AWS_") || name.to_string_lossy().ends_with("_proxy") {
                 command.env_remove(name);

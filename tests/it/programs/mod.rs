@@ -4,6 +4,7 @@ mod cli;
 mod clients;
 mod container;
 mod portal;
+mod rust;
 mod sdks;
 mod sign_in;
 

@@ -9,10 +9,10 @@ use crate::sandboxed::Sandboxed;
 use rolegate::access::Scope;
 
 const ARN: &str = "arn:aws:sts::111122223333:assumed-role/Deploy/lin.wei@larkspur.example";
-const LINE: &str = "/api/v1/container/111122223333/teams/payments/Deploy";
+pub const LINE: &str = "/api/v1/container/111122223333/teams/payments/Deploy";
 
 /// A running program is asked who it is, every twenty minutes for three hours.
-async fn three_hours(world: &Sandboxed, home: &Home, mut program: Talk) {
+pub async fn three_hours(world: &Sandboxed, home: &Home, mut program: Talk) {
     let mut keys: Vec<Value> = Vec::new();
     for round in 0..9 {
         if round > 0 {
@@ -29,7 +29,7 @@ async fn three_hours(world: &Sandboxed, home: &Home, mut program: Talk) {
 }
 
 /// What makes a program take its credentials from the container endpoint, with the token in a file.
-async fn by_container(world: &Sandboxed, home: &Home, command: &mut std::process::Command) {
+pub async fn by_container(world: &Sandboxed, home: &Home, command: &mut std::process::Command) {
     let lin = world.sign_in_as("lin").await;
     let token = token(world, &lin, Scope::FULL).await;
     let file = home.write("token", &format!("Bearer {}", token.expose_secret()));
