@@ -5,17 +5,18 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How long issued credentials live, in whole seconds: 900 to 43 200 inclusive.
+/// How long issued credentials live, in whole seconds: 900 to 129 600 inclusive.
 ///
-/// Spec: AWS STS API Reference, `AssumeRoleWithSAML`, parameter `DurationSeconds`.
+/// Spec: AWS STS API Reference, parameter `DurationSeconds` of `GetSessionToken` and `GetFederationToken`. A role's session
+/// ends after [`ROLE_MAX`](Self::ROLE_MAX) at the latest; which of the two counts is for the catalog's methods to say.
 /// As text: seconds, or whole hours and minutes such as `12h`, `90m`, `1h30m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct SessionDuration(u32);
 
-/// The duration is shorter than 900 s or longer than 43 200 s.
+/// The duration is shorter than 900 s or longer than 129 600 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} s is outside the 15 minutes to 12 hours that AWS allows")]
+#[error("{0} s is outside the 15 minutes to 36 hours that AWS allows")]
 pub struct DurationOutOfRange(pub u64);
 
 /// The text is no duration, or one out of range.
@@ -29,7 +30,10 @@ pub enum InvalidDuration {
 
 impl SessionDuration {
     pub const MIN: Self = Self(900);
-    pub const MAX: Self = Self(43_200);
+    /// What an IAM user's key can be exchanged for.
+    pub const MAX: Self = Self(129_600);
+    /// What a role can allow.
+    pub const ROLE_MAX: Self = Self(43_200);
     /// What STS gives when nothing is asked, and what every role allows: no role's maximum is below it.
     pub const HOUR: Self = Self(3_600);
 

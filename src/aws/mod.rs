@@ -6,13 +6,15 @@ mod duration;
 mod names;
 mod partition;
 mod session_policy;
+mod user;
 
 pub use arn::{AccountId, InvalidArn, ProviderArn, RoleArn, RoleName, SamlProviderName};
 pub use credentials::Credentials;
 pub use duration::{DurationOutOfRange, InvalidDuration, SessionDuration};
-pub use names::{InvalidName, SessionName, SourceIdentity};
+pub use names::{ExternalId, FederatedName, InvalidName, SessionName, SourceIdentity};
 pub use partition::{EndpointKind, Partition, Region, UnknownPartition};
 pub use session_policy::{InvalidPolicyArn, InvalidSessionPolicy, PolicyArn, SessionPolicy};
+pub use user::{AccessKeyId, InvalidMfaCode, MfaCode, MfaSerial, UserName};
 
 #[cfg(test)]
 mod tests;

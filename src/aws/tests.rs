@@ -3,11 +3,12 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn a_session_duration_is_between_a_quarter_of_an_hour_and_twelve_hours() {
+fn a_session_duration_is_between_a_quarter_of_an_hour_and_a_day_and_a_half() {
     assert_eq!(SessionDuration::from_secs(899), Err(DurationOutOfRange(899)));
     assert_eq!(SessionDuration::from_secs(900).unwrap(), SessionDuration::MIN);
-    assert_eq!(SessionDuration::from_secs(43_200).unwrap(), SessionDuration::MAX);
-    assert_eq!(SessionDuration::from_secs(43_201), Err(DurationOutOfRange(43_201)));
+    assert_eq!(SessionDuration::from_secs(43_200).unwrap(), SessionDuration::ROLE_MAX);
+    assert_eq!(SessionDuration::from_secs(129_600).unwrap(), SessionDuration::MAX);
+    assert_eq!(SessionDuration::from_secs(129_601), Err(DurationOutOfRange(129_601)));
 }
 
 #[test]
@@ -15,7 +16,7 @@ fn durations_are_written_in_hours_and_minutes() {
     for (text, seconds) in [("12h", 43_200), ("90m", 5_400), ("1h30m", 5_400), ("3600", 3_600), ("900s", 900)] {
         assert_eq!(text.parse::<SessionDuration>().unwrap().as_secs(), seconds, "{text}");
     }
-    for text in ["", "h", "m", "1", "13h", "1h30", "-1h", "1.5h", "99999999999h", "1h m", "٣h"] {
+    for text in ["", "h", "m", "1", "37h", "1h30", "-1h", "1.5h", "99999999999h", "1h m", "٣h"] {
         assert!(text.parse::<SessionDuration>().is_err(), "{text}");
     }
 }
@@ -45,6 +46,13 @@ fn a_legal_name_is_kept_and_an_illegal_one_stays_distinct() {
     assert!(one.as_str().starts_with("Carol-N--ez-"), "{one}");
     assert_ne!(one, other);
     assert_eq!(SessionName::for_person("x").as_str().len(), 14);
+    assert_eq!(FederatedName::for_person("asha@corp.example").as_str(), "asha@corp.example");
+    let long = "asha.karlsson-van-der-berg@corp.example";
+    let (cut, other) = (FederatedName::for_person(long), FederatedName::for_person(&format!("{long}2")));
+    assert!(cut.as_str().starts_with("asha.karlsson-van-d") && cut.as_str().len() == 32, "{cut}");
+    assert_ne!(cut, other);
+    assert!("a:b/c@d".parse::<ExternalId>().is_ok() && "a".parse::<ExternalId>().is_err());
+    assert!("a b".parse::<ExternalId>().is_err() && "x".repeat(1_225).parse::<ExternalId>().is_err());
 }
 
 #[test]
@@ -59,7 +67,7 @@ fn partitions_do_not_mix_regions() {
 
 proptest! {
     #[test]
-    fn printing_and_parsing_a_duration_agree(seconds in 900_u32..=43_200) {
+    fn printing_and_parsing_a_duration_agree(seconds in 900_u32..=129_600) {
         let duration = SessionDuration::from_secs(seconds).unwrap();
         prop_assert_eq!(duration.to_string().parse::<SessionDuration>().unwrap(), duration);
     }

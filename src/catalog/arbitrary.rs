@@ -14,6 +14,7 @@ use crate::identity::{Attributes, Authentication, Demand, Groups, NameIdQualifie
 
 const ACCOUNTS: [&str; 3] = ["111122223333", "444455556666", "777788889999"];
 const ROLES: [&str; 4] = ["Read", "Write", "team/Read", "team/Admin"];
+const KEYS: [&str; 3] = ["legacy", "jane", "j.-_1"];
 const CONNECTORS: [&str; 2] = ["okta", "entra"];
 const VALUES: [&str; 10] = [
     "a",
@@ -52,7 +53,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn duration() -> impl Strategy<Value = SessionDuration> {
-    (900_u32..=43_200).prop_map(|seconds| SessionDuration::from_secs(seconds).unwrap())
+    (900_u32..=129_600).prop_map(|seconds| SessionDuration::from_secs(seconds).unwrap())
 }
 
 fn tags() -> impl Strategy<Value = Tags> {
@@ -242,7 +243,7 @@ fn oidc() -> impl Strategy<Value = OidcConnector> {
             on,
             skew,
         )| {
-            let sealed = || ClientSecret::Sealed(parsed("c2VhbGVk"));
+            let sealed = || Secret::Sealed(parsed("c2VhbGVk"));
             OidcConnector {
                 client_secret: on[0].then(sealed),
                 client_auth: on[1].then_some(if on[0] { ClientAuth::Post } else { ClientAuth::PrivateKeyJwt }),
@@ -290,8 +291,41 @@ fn account() -> impl Strategy<Value = Account> {
             tags,
             partition,
             saml_provider: parsed(if usual { DEFAULT_SAML_PROVIDER } else { "other" }),
+            oidc_audience: if usual { OidcAudience::default() } else { parsed("rolegate+{'/}") },
             region: region.map(parsed).filter(|region| partition.has_region(region)),
         })
+}
+
+/// Most of them as they usually are; those that lead nowhere are taken out with their role.
+fn method() -> impl Strategy<Value = Method> {
+    let key = || select(KEYS.as_slice()).prop_map(parsed::<UserKeyId>);
+    let external_id = option::of(select(vec!["ab", "rolegate:1/2=@"]).prop_map(parsed));
+    let tags = btree_set(select(vec!["Department", "Cost Center"]).prop_map(parsed), 0..2);
+    let via = (select(ACCOUNTS.as_slice()), select(ROLES.as_slice()))
+        .prop_map(|(account, name)| RoleId { account: parsed(account), name: parsed(name) });
+    let chain = (via, external_id, tags).prop_map(|(via, external_id, transitive_tags)| Chain {
+        via,
+        external_id,
+        transitive_tags,
+    });
+    let serial = option::of(Just("arn:aws:iam::111122223333:mfa/jane").prop_map(parsed));
+    prop_oneof![
+        6 => Just(Method::Saml),
+        2 => Just(Method::WebIdentity),
+        6 => chain.prop_map(Method::Chain),
+        1 => key().prop_map(|key| Method::FederationToken(FederationToken { key })),
+        1 => (key(), serial).prop_map(|(key, mfa_serial)| Method::SessionToken(SessionToken { key, mfa_serial })),
+    ]
+}
+
+fn user_key() -> impl Strategy<Value = UserKey> {
+    (select(KEYS.as_slice()), select(ACCOUNTS.as_slice())).prop_map(|(id, account)| UserKey {
+        id: parsed(id),
+        account: parsed(account),
+        user: parsed("jane.doe+aws"),
+        access_key_id: parsed("SBUKEXAMPLEEXAMPLE12"),
+        secret_access_key: Secret::Sealed(parsed("c2VhbGVk")),
+    })
 }
 
 fn role() -> impl Strategy<Value = Role> {
@@ -305,19 +339,25 @@ fn role() -> impl Strategy<Value = Role> {
         0..3,
     );
     let key = (select(ACCOUNTS.as_slice()), select(ROLES.as_slice()));
-    let demand = option::of(demand());
-    (key, option::of(text()), tags(), duration(), option::of(duration()), any::<bool>(), session_tags, demand).prop_map(
-        |((account, name), description, tags, max_session, default_session, far, session_tags, authentication)| Role {
-            account: parsed(account),
-            name: parsed(name),
-            description,
-            tags,
-            max_session,
-            default_session: default_session.map(|default| default.min(max_session)),
-            destination: far.then(|| parsed("https://console.aws.amazon.com/s3/home?region=eu-west-1#x")),
-            region: None,
-            session_tags,
-            authentication,
+    let asked = (option::of(demand()), method());
+    (key, option::of(text()), tags(), duration(), option::of(duration()), any::<bool>(), session_tags, asked).prop_map(
+        |((account, name), description, tags, max, default, far, session_tags, (authentication, method))| {
+            let max_session = max.min(method.longest());
+            let plain = matches!(method, Method::SessionToken(_));
+            Role {
+                account: parsed(account),
+                name: parsed(name),
+                description,
+                tags,
+                max_session,
+                default_session: default.map(|default| default.min(max_session)),
+                destination: (far && !plain)
+                    .then(|| parsed("https://console.aws.amazon.com/s3/home?region=eu-west-1#x")),
+                region: None,
+                session_tags: if plain { BTreeMap::new() } else { session_tags },
+                authentication,
+                method,
+            }
         },
     )
 }
@@ -340,6 +380,7 @@ pub(crate) fn consistent(mut parts: Parts) -> Catalog {
                 Section::Account => drop(parts.accounts.remove(index)),
                 Section::Role => drop(parts.roles.remove(index)),
                 Section::Rule => drop(parts.rules.remove(index)),
+                Section::Key => drop(parts.keys.remove(index)),
                 Section::Link => drop(parts.links.remove(index)),
             }
         }
@@ -347,10 +388,12 @@ pub(crate) fn consistent(mut parts: Parts) -> Catalog {
 }
 
 pub(crate) fn catalog() -> impl Strategy<Value = Catalog> {
-    (vec(connector(), 1..4), vec(account(), 1..6), vec(role(), 0..12), vec(rule(), 0..10), vec(link(), 0..3), support())
-        .prop_map(|(connectors, accounts, roles, rules, links, support)| {
-            consistent(Parts { connectors, accounts, roles, rules, links, support })
-        })
+    let rest = (vec(user_key(), 0..4), vec(link(), 0..3), support());
+    (vec(connector(), 1..4), vec(account(), 1..6), vec(role(), 0..12), vec(rule(), 0..10), rest).prop_map(
+        |(connectors, accounts, roles, rules, (keys, links, support))| {
+            consistent(Parts { connectors, accounts, roles, rules, keys, links, support })
+        },
+    )
 }
 
 pub(crate) fn person() -> impl Strategy<Value = VerifiedIdentity> {

@@ -1,13 +1,13 @@
 //! What makes a catalog hold together.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::hash::Hash;
 
 use super::{
-    Account, AccountSelector, Attribute, AttributeName, Catalog, ClientAuth, Connector, ConnectorKind, Grant,
-    KeySource, Link, OidcConnector, Pattern, Role, RoleSelector, Rule, Support, TagSelector, TagSource, Tags,
-    WorkloadConnector,
+    Account, AccountSelector, Attribute, AttributeName, Catalog, Chain, ClientAuth, Connector, ConnectorKind, Grant,
+    KeySource, Link, Method, OidcAudience, OidcConnector, Pattern, Role, RoleId, RoleSelector, Rule, Support, TagKey,
+    TagSelector, TagSource, Tags, UserKey, UserKeyId, WorkloadConnector,
 };
 use crate::aws::{AccountId, Partition, Region, RoleName};
 use crate::identity::ConnectorId;
@@ -22,6 +22,7 @@ pub struct Parts {
     pub accounts: Vec<Account>,
     pub roles: Vec<Role>,
     pub rules: Vec<Rule>,
+    pub keys: Vec<UserKey>,
     pub links: Vec<Link>,
     pub support: Support,
 }
@@ -33,6 +34,7 @@ pub enum Section {
     Account,
     Role,
     Rule,
+    Key,
     Link,
 }
 
@@ -45,8 +47,23 @@ impl Section {
             Self::Account => "account",
             Self::Role => "role",
             Self::Rule => "rule",
+            Self::Key => "key",
             Self::Link => "link",
         }
+    }
+}
+
+impl Parts {
+    /// What the entries of each section are called, in the order of their lists.
+    pub(super) fn names(&self) -> BTreeMap<Section, Vec<String>> {
+        BTreeMap::from([
+            (Section::Connector, self.connectors.iter().map(|one| one.id.to_string()).collect()),
+            (Section::Account, self.accounts.iter().map(|one| one.id.to_string()).collect()),
+            (Section::Role, self.roles.iter().map(|one| one.id().to_string()).collect()),
+            (Section::Rule, self.rules.iter().map(|one| one.id.to_string()).collect()),
+            (Section::Key, self.keys.iter().map(|one| one.id.to_string()).collect()),
+            (Section::Link, self.links.iter().map(|one| one.id.to_string()).collect()),
+        ])
     }
 }
 
@@ -125,7 +142,8 @@ struct Known<'p> {
     workloads: Vec<(&'p ConnectorId, &'p WorkloadConnector)>,
     mapped: BTreeSet<&'p AttributeName>,
     accounts: HashMap<AccountId, &'p Account>,
-    roles: HashSet<(AccountId, &'p RoleName)>,
+    roles: HashMap<(AccountId, &'p RoleName), &'p Role>,
+    keys: HashMap<&'p UserKeyId, &'p UserKey>,
     names: HashSet<&'p RoleName>,
 }
 
@@ -143,7 +161,8 @@ impl Catalog {
             workloads: parts.connectors.iter().filter_map(|c| Some((&c.id, c.workload()?))).collect(),
             mapped: parts.connectors.iter().flat_map(Connector::extra_attributes).collect(),
             accounts: parts.accounts.iter().map(|a| (a.id, a)).collect(),
-            roles: parts.roles.iter().map(|r| (r.account, &r.name)).collect(),
+            roles: parts.roles.iter().map(|r| ((r.account, &r.name), r)).collect(),
+            keys: parts.keys.iter().map(|k| (&k.id, k)).collect(),
             names: parts.roles.iter().map(|r| &r.name).collect(),
         };
         for (index, connector) in parts.connectors.iter().enumerate() {
@@ -157,6 +176,9 @@ impl Catalog {
         }
         for (index, rule) in parts.rules.iter().enumerate() {
             check_rule(findings.at(Section::Rule, index, &rule.id), rule, &known);
+        }
+        for (index, key) in parts.keys.iter().enumerate() {
+            check_key(findings.at(Section::Key, index, &key.id), key, &known);
         }
         for (index, link) in parts.links.iter().enumerate() {
             check_link(findings.at(Section::Link, index, &link.id), link, &parts.connectors);
@@ -172,14 +194,16 @@ impl Catalog {
             accounts: parts.accounts.into_iter().map(|a| (a.id, a)).collect(),
             roles: parts.roles.into_iter().map(|r| (r.id(), r)).collect(),
             rules: parts.rules.into_iter().map(|r| (r.id.clone(), r)).collect(),
+            keys: parts.keys.into_iter().map(|k| (k.id.clone(), k)).collect(),
             links: parts.links.into_iter().map(|l| (l.id.clone(), l)).collect(),
             support: parts.support,
         })
     }
 
-    /// What is allowed but probably not meant: grants that select no role today, exact texts that look like globs.
+    /// What is allowed but probably not meant: grants that select no role today, exact texts that look like globs, keys
+    /// and providers that no role is reached with.
     ///
-    /// The indexes are positions in [`Catalog::rules`].
+    /// The indexes are positions in what [`Catalog`] gives of the section.
     #[must_use]
     pub fn advice(&self) -> Vec<Inconsistency> {
         let mut findings = Findings::new();
@@ -217,7 +241,50 @@ impl Catalog {
                 }
             }
         }
+        self.advise_on_methods(&mut findings);
         findings.found
+    }
+
+    fn advise_on_methods(&self, findings: &mut Findings) {
+        for (index, account) in self.accounts().enumerate() {
+            let findings = findings.at(Section::Account, index, &account.id);
+            let reached_by = |method: &Method| {
+                self.roles().any(|role| role.account == account.id && role.method.name() == method.name())
+            };
+            if account.saml_provider.as_str() != super::DEFAULT_SAML_PROVIDER && !reached_by(&Method::Saml) {
+                findings.add("saml_provider", "it is used by nothing: no role of this account has the method saml");
+            }
+            if account.oidc_audience != OidcAudience::default() && !reached_by(&Method::WebIdentity) {
+                findings
+                    .add("oidc_audience", "it is used by nothing: no role of this account has the method web-identity");
+            }
+        }
+        for (index, key) in self.keys().enumerate() {
+            let findings = findings.at(Section::Key, index, &key.id);
+            if !self.roles().any(|role| role.method.key() == Some(&key.id)) {
+                findings.add("id", "no role uses this key; a key that is not needed is better deleted in IAM");
+            }
+            if let Some(account) = key.access_key_id.account().filter(|account| *account != key.account) {
+                findings.add("access_key_id", format!("this key seems to be one of account {account}"));
+            }
+        }
+        for (index, role) in self.roles().enumerate() {
+            // Trust policies of hubs are often written for one broker: whoever may use one by itself can go on from it.
+            let is_hub = |other: &Role| matches!(&other.method, Method::Chain(chain) if chain.via == role.id());
+            let granted = |rule: &Rule| rule.grants.iter().any(|grant| self.selects(grant, role));
+            if self.roles().any(is_hub)
+                && let Some(rule) = self.rules().find(|rule| granted(rule))
+            {
+                findings.at(Section::Role, index, &role.id()).add(
+                    "name",
+                    format!(
+                        "other roles are reached from this one, and rule `{}` gives it to people: they can go on from it \
+                         by themselves, to every role that trusts it, without a rule of theirs being asked",
+                        rule.id
+                    ),
+                );
+            }
+        }
     }
 
     /// Whether a grant that is not filled from captures selects this role.
@@ -265,6 +332,7 @@ fn check_unique(findings: &mut Findings, parts: &Parts) {
     section(findings, Section::Account, "id", &parts.accounts, |a| a.id);
     section(findings, Section::Role, "name", &parts.roles, Role::id);
     section(findings, Section::Rule, "id", &parts.rules, |r| &r.id);
+    section(findings, Section::Key, "id", &parts.keys, |k| &k.id);
     section(findings, Section::Link, "id", &parts.links, |l| &l.id);
 }
 
@@ -405,7 +473,7 @@ fn check_default(findings: &mut Findings, connectors: &[Connector]) {
 
 /// An address leads to one connector, or it would lead to whichever comes first.
 fn check_domains(findings: &mut Findings, connectors: &[Connector]) {
-    let mut homes = std::collections::BTreeMap::new();
+    let mut homes = BTreeMap::new();
     for (index, connector) in connectors.iter().enumerate().filter(|(_, connector)| connector.enabled) {
         for domain in &connector.email_domains {
             if let Some(first) = homes.insert(domain, &connector.id) {
@@ -463,6 +531,26 @@ fn check_role(findings: &mut Findings, role: &Role, known: &Known<'_>) {
         None => findings.add("account", no_account(role.account)),
         Some(account) => check_region(findings, account.partition, role.region.as_ref()),
     }
+    let longest = role.method.longest();
+    if role.max_session > longest {
+        let (max, method) = (role.max_session, &role.method);
+        findings.add(
+            "max_session",
+            match method {
+                Method::Saml | Method::WebIdentity => {
+                    format!("{max} is longer than the {longest} that AWS allows any role; write {longest} or less")
+                }
+                Method::Chain(_) => format!(
+                    "{max} is longer than AWS lets a session live that comes from another role: {longest}, whatever the \
+                     role itself allows; write {longest} or less, or reach the role directly"
+                ),
+                Method::FederationToken(_) | Method::SessionToken(_) => {
+                    format!("{max} is longer than the {longest} that AWS allows for {method}")
+                }
+            },
+        );
+    }
+    check_method(findings, role, known);
     if let Some(default) = role.default_session
         && default > role.max_session
     {
@@ -490,6 +578,149 @@ fn check_role(findings: &mut Findings, role: &Role, known: &Known<'_>) {
             ),
             TagSource::Value(_) => {}
         }
+    }
+}
+
+/// Whether what a role's method refers to is there, and is of a kind that AWS takes.
+fn check_method(findings: &mut Findings, role: &Role, known: &Known<'_>) {
+    match &role.method {
+        Method::Saml | Method::WebIdentity => {}
+        Method::Chain(chain) => check_chain(findings, role, chain, known),
+        Method::FederationToken(token) => check_key_of(findings, "federation-token.key", role, &token.key, known),
+        Method::SessionToken(token) => {
+            check_key_of(findings, "session-token.key", role, &token.key, known);
+            if !role.session_tags.is_empty() {
+                findings.add(
+                    "session_tags",
+                    "AWS takes no tags for the session of an IAM user; leave them out or use another method",
+                );
+            }
+            if role.destination.is_some() {
+                findings.add("destination", "AWS opens no console for the session of an IAM user; leave it out");
+            }
+        }
+    }
+}
+
+fn check_chain(findings: &mut Findings, role: &Role, chain: &Chain, known: &Known<'_>) {
+    const VIA: &str = "chain.via";
+    for key in &chain.transitive_tags {
+        if !role.session_tags.contains_key(key) {
+            findings.add(
+                "chain.transitive_tags",
+                format!("`{key}` is not among the role's session_tags, so there is nothing to pass on; add it there"),
+            );
+        }
+    }
+    let find = |id: &RoleId| known.roles.get(&(id.account, &id.name)).copied();
+    let Some(hub) = find(&chain.via) else {
+        let names: Vec<String> = known.roles.values().map(|role| role.id().to_string()).collect();
+        let near = super::toml::nearest(&chain.via.to_string(), names.iter().map(String::as_str));
+        let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        return findings.add(
+            VIA,
+            format!("there is no role `{}` in the catalog; add it as [[role]] or correct it{hint}", chain.via),
+        );
+    };
+    match &hub.method {
+        Method::FederationToken(_) => findings
+            .add(VIA, format!("AWS lets nobody assume a role with a federation token, which `{}` is", chain.via)),
+        Method::SessionToken(_) => findings
+            .add(VIA, format!("`{}` needs somebody's MFA code each time, and a hub is asked by nobody", chain.via)),
+        Method::Saml | Method::WebIdentity | Method::Chain(_) => {}
+    }
+    let partition = |role: &Role| known.accounts.get(&role.account).map(|account| account.partition);
+    if let (Some(here), Some(there)) = (partition(role), partition(hub))
+        && here != there
+    {
+        findings.add(
+            VIA,
+            format!("credentials never leave their partition: `{}` is in {there}, and this in {here}", chain.via),
+        );
+    }
+    let mut seen = vec![role.id()];
+    let mut at = hub;
+    while let Method::Chain(next) = &at.method {
+        if seen.contains(&at.id()) {
+            let way: Vec<String> = seen.iter().chain([&at.id()]).map(ToString::to_string).collect();
+            return findings.add(VIA, format!("this leads back to where it began: {}", way.join(" from ")));
+        }
+        seen.push(at.id());
+        let Some(before) = find(&next.via) else { return };
+        at = before;
+    }
+    // The roles that are reached by chaining; the one where it begins is not among them.
+    if seen.len() > Method::MOST_HOPS {
+        findings.add(
+            VIA,
+            format!("the role is {} hops from where the chain begins; {} is the most", seen.len(), Method::MOST_HOPS),
+        );
+    }
+    check_tags_of_chain(findings, role, &seen[1..], at, known);
+}
+
+/// A tag that goes along cannot be set again on the way, so the same key has to say the same everywhere.
+fn check_tags_of_chain(findings: &mut Findings, role: &Role, between: &[RoleId], entry: &Role, known: &Known<'_>) {
+    let between = between.iter().filter_map(|id| known.roles.get(&(id.account, &id.name)).copied());
+    let hubs: Vec<&Role> = between.chain([entry]).collect();
+    let along = |role: &Role| match &role.method {
+        Method::Chain(chain) => chain.transitive_tags.clone(),
+        Method::Saml | Method::WebIdentity | Method::FederationToken(_) | Method::SessionToken(_) => BTreeSet::new(),
+    };
+    let mut at_entry: BTreeSet<String> = entry.session_tags.keys().map(|key| key.as_str().to_lowercase()).collect();
+    for (from, to) in hubs.iter().map(|hub| (role, *hub)).chain(hubs.iter().map(|hub| (*hub, role))) {
+        for key in along(from) {
+            at_entry.insert(key.as_str().to_lowercase());
+            let source = from.session_tags.get(&key);
+            let same = |other: &TagKey| other.as_str().to_lowercase() == key.as_str().to_lowercase();
+            let conflict = to.session_tags.iter().find(|(other, theirs)| same(other) && Some(*theirs) != source);
+            if let (Some((other, _)), Some(_)) = (conflict, source) {
+                let about = if other == &key { key.to_string() } else { format!("{key}, there {other}") };
+                findings.add(
+                    "session_tags",
+                    format!(
+                        "`{}` and `{}` have different values for the tag {about}, which goes along the chain and cannot \
+                         be set twice",
+                        from.id(),
+                        to.id()
+                    ),
+                );
+            }
+        }
+    }
+    if at_entry.len() > MAX_SESSION_TAGS {
+        let count = at_entry.len();
+        findings.add(
+            "chain.transitive_tags",
+            format!(
+                "with those of `{}` {count} tags would be set where the chain begins; AWS takes {MAX_SESSION_TAGS}",
+                entry.id()
+            ),
+        );
+    }
+}
+
+fn check_key_of(findings: &mut Findings, path: &str, role: &Role, id: &UserKeyId, known: &Known<'_>) {
+    match known.keys.get(id) {
+        None => {
+            let near = super::toml::nearest(id.as_str(), known.keys.keys().map(|id| id.as_str()));
+            let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            findings.add(path, format!("there is no key `{id}` in the catalog; add it as [[key]]{hint}"));
+        }
+        Some(key) if key.account != role.account => findings.add(
+            path,
+            format!(
+                "key `{id}` is one of account {}, and what it is exchanged for belongs to that account, not to {}",
+                key.account, role.account
+            ),
+        ),
+        Some(_) => {}
+    }
+}
+
+fn check_key(findings: &mut Findings, key: &UserKey, known: &Known<'_>) {
+    if !known.accounts.contains_key(&key.account) {
+        findings.add("account", no_account(key.account));
     }
 }
 
@@ -571,7 +802,7 @@ fn check_grant(findings: &mut Findings, at: usize, grant: &Grant, rule: &Rule, k
     for name in names {
         match &grant.account {
             AccountSelector::Ids(_) => {
-                let somewhere = known_ids.iter().any(|id| known.roles.contains(&(*id, name)));
+                let somewhere = known_ids.iter().any(|id| known.roles.contains_key(&(*id, name)));
                 if !known_ids.is_empty() && !somewhere {
                     let ids = known_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                     findings.add(
@@ -591,7 +822,7 @@ fn check_grant(findings: &mut Findings, at: usize, grant: &Grant, rule: &Rule, k
         }
     }
     // Of several accounts listed by id, one that has none of the named roles is listed in vain.
-    let has_one = |id: &AccountId| names.iter().any(|name| known.roles.contains(&(*id, name)));
+    let has_one = |id: &AccountId| names.iter().any(|name| known.roles.contains_key(&(*id, name)));
     if known_ids.iter().any(has_one) {
         for id in known_ids.iter().filter(|id| !has_one(id)) {
             findings.add(format!("grant[{at}].account"), format!("account {id} has none of the roles named here"));

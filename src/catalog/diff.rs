@@ -14,6 +14,7 @@ pub struct Diff {
     pub accounts: Changes,
     pub roles: Changes,
     pub rules: Changes,
+    pub keys: Changes,
     pub links: Changes,
     /// The text for people without a role.
     pub support_changed: bool,
@@ -60,12 +61,13 @@ impl Diff {
     }
 
     /// The sections with the singular and plural of what is in them.
-    fn sections(&self) -> [(&'static str, &'static str, &Changes); 5] {
+    fn sections(&self) -> [(&'static str, &'static str, &Changes); 6] {
         [
             ("connector", "connectors", &self.connectors),
             ("account", "accounts", &self.accounts),
             ("role", "roles", &self.roles),
             ("rule", "rules", &self.rules),
+            ("key", "keys", &self.keys),
             ("link", "links", &self.links),
         ]
     }
@@ -79,6 +81,7 @@ pub fn diff(old: &Catalog, new: &Catalog) -> Diff {
         accounts: Changes::between(old.accounts(), new.accounts(), |a| a.id.to_string()),
         roles: Changes::between(old.roles(), new.roles(), |r| r.id().to_string()),
         rules: Changes::between(old.rules(), new.rules(), |r| r.id.to_string()),
+        keys: Changes::between(old.keys(), new.keys(), |k| k.id.to_string()),
         links: Changes::between(old.links(), new.links(), |l| l.id.to_string()),
         support_changed: old.support() != new.support(),
     }

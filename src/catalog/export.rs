@@ -12,9 +12,9 @@ use ::toml::value::{Array, Table};
 use secrecy::ExposeSecret as _;
 
 use super::{
-    Account, AccountSelector, AnyOf, Catalog, ClaimPath, ClientAuth, ClientSecret, ClockSkew, Connector, ConnectorKind,
-    Grant, JwsAlgorithm, KeySource, Link, MetadataSource, OidcConnector, Pattern, Prompt, Role, RoleSelector, Rule,
-    SamlConnector, Support, TagSelector, TagSource, Tags, WorkloadConnector,
+    Account, AccountSelector, AnyOf, Catalog, ClaimPath, ClientAuth, ClockSkew, Connector, ConnectorKind, Grant,
+    JwsAlgorithm, KeySource, Link, MetadataSource, Method, OidcAudience, OidcConnector, Pattern, Prompt, Role,
+    RoleSelector, Rule, SamlConnector, Secret, Support, TagSelector, TagSource, Tags, UserKey, WorkloadConnector,
 };
 use crate::aws::{Partition, SessionDuration};
 
@@ -31,6 +31,9 @@ pub fn export(catalog: &Catalog) -> String {
     }
     for role in catalog.roles() {
         write_role(&mut out, role);
+    }
+    for key in catalog.keys() {
+        write_user_key(&mut out, key);
     }
     for link in catalog.links() {
         write_link(&mut out, link);
@@ -68,6 +71,14 @@ impl Writer {
     fn switch(&mut self, key: &str, on: bool) {
         if on {
             self.key(key, true);
+        }
+    }
+
+    fn secret(&mut self, key: &str, secret: &Secret) {
+        match secret {
+            Secret::Sealed(sealed) => self.key(&format!("{key}_sealed"), sealed.as_str()),
+            // Only a catalog that was never kept holds one in clear.
+            Secret::Given(secret) => self.key(key, secret.expose_secret()),
         }
     }
 
@@ -132,11 +143,8 @@ fn write_oidc(out: &mut Writer, oidc: &OidcConnector) {
     let usual = OidcConnector::new(oidc.issuer.clone(), String::new());
     out.key("issuer", oidc.issuer.as_str());
     out.key("client_id", oidc.client_id.as_str());
-    match &oidc.client_secret {
-        Some(ClientSecret::Sealed(sealed)) => out.key("client_secret_sealed", sealed.as_str()),
-        // Only a catalog that was never kept holds one in clear.
-        Some(ClientSecret::Given(secret)) => out.key("client_secret", secret.expose_secret()),
-        None => {}
+    if let Some(secret) = &oidc.client_secret {
+        out.secret("client_secret", secret);
     }
     out.text("client_auth", oidc.client_auth.map(ClientAuth::as_str));
     if oidc.scopes != usual.scopes {
@@ -327,6 +335,9 @@ fn write_account(out: &mut Writer, account: &Account) {
     if account.saml_provider.as_str() != super::DEFAULT_SAML_PROVIDER {
         out.key("saml_provider", account.saml_provider.as_str());
     }
+    if account.oidc_audience.as_str() != OidcAudience::USUAL {
+        out.key("oidc_audience", account.oidc_audience.as_str());
+    }
     out.text("region", account.region.as_ref().map(crate::aws::Region::as_str));
 }
 
@@ -363,6 +374,47 @@ fn write_role(out: &mut Writer, role: &Role) {
         out.key("authentication", table);
     }
     out.table("session_tags", role.session_tags.iter().map(|(key, from)| (key.to_string(), source(from))).collect());
+    write_method(out, &role.method);
+}
+
+fn write_method(out: &mut Writer, method: &Method) {
+    if *method == Method::Saml {
+        return;
+    }
+    out.key("method", method.name());
+    let mut table = Table::new();
+    match method {
+        Method::Saml | Method::WebIdentity => {}
+        Method::Chain(chain) => {
+            table.insert("via".into(), chain.via.to_string().into());
+            if let Some(id) = &chain.external_id {
+                table.insert("external_id".into(), id.as_str().into());
+            }
+            if !chain.transitive_tags.is_empty() {
+                let tags = chain.transitive_tags.iter().map(|key| Value::from(key.as_str()));
+                table.insert("transitive_tags".into(), tags.collect::<Array>().into());
+            }
+        }
+        Method::FederationToken(token) => {
+            table.insert("key".into(), token.key.as_str().into());
+        }
+        Method::SessionToken(token) => {
+            table.insert("key".into(), token.key.as_str().into());
+            if let Some(serial) = &token.mfa_serial {
+                table.insert("mfa_serial".into(), serial.as_str().into());
+            }
+        }
+    }
+    out.table(method.name(), table);
+}
+
+fn write_user_key(out: &mut Writer, key: &UserKey) {
+    out.header("[[key]]");
+    out.key("id", key.id.as_str());
+    out.key("account", key.account.as_str());
+    out.key("user", key.user.as_str());
+    out.key("access_key_id", key.access_key_id.as_str());
+    out.secret("secret_access_key", &key.secret_access_key);
 }
 
 fn write_rule(out: &mut Writer, rule: &Rule) {

@@ -1,4 +1,4 @@
-//! Connectors, accounts, roles and rules, and their TOML form.
+//! Connectors, accounts, roles, rules and IAM users' keys, and their TOML form.
 //!
 //! A [`Catalog`] says who may do what. It is written as TOML ([`toml`]), kept in the database, and given back as TOML
 //! ([`export`]); whichever way it came, [`Catalog::assemble`] is what makes one, so a catalog that exists holds
@@ -12,10 +12,12 @@ pub mod connector;
 pub mod diff;
 pub mod export;
 mod link;
+mod method;
 mod oidc;
 mod pattern;
 mod role;
 mod rule;
+mod secret;
 #[cfg(test)]
 mod tests;
 pub mod toml;
@@ -28,16 +30,20 @@ pub use connector::{
     MetadataUrl, NAME_ID, RequestedAuthnContext, SamlConnector, SessionLimits,
 };
 pub use link::{InvalidLinkId, Link, LinkId};
+pub use method::{Chain, FederationToken, Method, SessionToken, UserKey, UserKeyId};
 pub use oidc::{
-    ClaimGroups, ClaimMap, ClaimPath, ClientAuth, ClientSecret, Issuer, JwsAlgorithm, OidcConnector, Prefer, Prompt,
-    ResponseMode, SealedSecret, SecretError, UserInfo,
+    ClaimGroups, ClaimMap, ClaimPath, ClientAuth, Issuer, JwsAlgorithm, OidcConnector, Prefer, Prompt, ResponseMode,
+    UserInfo,
 };
 pub use pattern::{Expression, Glob, InvalidPattern, Pattern};
-pub use role::{Account, Contact, Destination, Role, RoleId, Support, TagKey, TagSource, Tags, is_tag_value};
+pub use role::{
+    Account, Contact, Destination, OidcAudience, Role, RoleId, Support, TagKey, TagSource, Tags, is_tag_value,
+};
 pub use rule::{
     AccountSelector, AnyOf, Attribute, AttributeName, Grant, NoPattern, RoleSelector, Rule, RuleId, TagSelector,
     Template,
 };
+pub use secret::{Place, SealedSecret, Secret, SecretError};
 pub use workload::{KeySource, WorkloadConnector};
 
 use crate::aws::{AccountId, RoleName};
@@ -59,6 +65,7 @@ pub struct Catalog {
     accounts: BTreeMap<AccountId, Account>,
     roles: BTreeMap<RoleId, Role>,
     rules: BTreeMap<RuleId, Rule>,
+    keys: BTreeMap<UserKeyId, UserKey>,
     links: BTreeMap<LinkId, Link>,
     support: Support,
 }
@@ -104,6 +111,32 @@ impl Catalog {
         self.rules.get(&id.parse().ok()?)
     }
 
+    /// IAM users' keys, by id.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &UserKey> {
+        self.keys.values()
+    }
+
+    #[must_use]
+    pub fn key(&self, id: &UserKeyId) -> Option<&UserKey> {
+        self.keys.get(id)
+    }
+
+    /// The roles a role is reached over, from the one where the chain begins to the role itself, which stands alone where
+    /// it is reached directly.
+    #[must_use]
+    pub fn chain_to<'c>(&'c self, role: &'c Role) -> Vec<&'c Role> {
+        let mut chain = vec![role];
+        // A catalog that was assembled has no loop and no reference to nothing; the bound keeps that from mattering.
+        while let Method::Chain(Chain { via, .. }) = &chain[chain.len() - 1].method
+            && let Some(hub) = self.roles.get(via)
+            && chain.len() <= Method::MOST_HOPS
+        {
+            chain.push(hub);
+        }
+        chain.reverse();
+        chain
+    }
+
     /// By id.
     pub fn links(&self) -> impl ExactSizeIterator<Item = &Link> {
         self.links.values()
@@ -135,7 +168,7 @@ impl Catalog {
         })
     }
 
-    /// The same with every client secret sealed. Secrets that `before` holds already keep the form they have there.
+    /// The same with every secret sealed. Secrets that `before` holds already keep the form they have there.
     #[must_use]
     pub fn sealed(mut self, before: &Self, sealing: &SealingKey, rng: &dyn Rng) -> Self {
         for connector in self.connectors.values_mut() {
@@ -144,6 +177,10 @@ impl Catalog {
             let known = known.and_then(|known| known.client_secret.as_ref());
             oidc.client_secret =
                 oidc.client_secret.as_ref().map(|secret| secret.sealed(&connector.id, known, sealing, rng));
+        }
+        for key in self.keys.values_mut() {
+            let known = before.key(&key.id).map(|known| &known.secret_access_key);
+            key.secret_access_key = key.secret_access_key.sealed(&key.id, known, sealing, rng);
         }
         self
     }
@@ -161,6 +198,7 @@ impl Catalog {
             accounts: self.accounts.into_values().collect(),
             roles: self.roles.into_values().collect(),
             rules: self.rules.into_values().collect(),
+            keys: self.keys.into_values().collect(),
             links: self.links.into_values().collect(),
             support: self.support,
         }

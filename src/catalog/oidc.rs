@@ -5,24 +5,18 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::AttributeName;
 use super::connector::{ClockSkew, safe_url};
-use crate::identity::ConnectorId;
-use crate::sys::Rng;
-use crate::sys::seal::{SealingKey, UnsealError};
+use super::{AttributeName, Secret};
 
 /// An OpenID Connect provider and how we behave towards it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OidcConnector {
     pub issuer: Issuer,
     pub client_id: String,
-    pub client_secret: Option<ClientSecret>,
+    pub client_secret: Option<Secret>,
     /// How we prove to the token endpoint who we are; chosen from what the provider offers when absent.
     pub client_auth: Option<ClientAuth>,
     /// Exactly what is asked for; nothing is added.
@@ -156,121 +150,6 @@ impl From<Issuer> for String {
 impl fmt::Display for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// A client secret: in clear between a file and the database, sealed everywhere else.
-///
-/// One that is in clear cannot be serialised: what forgets to seal it fails instead of writing it down.
-#[derive(Clone)]
-pub enum ClientSecret {
-    Given(SecretString),
-    Sealed(SealedSecret),
-}
-
-/// A secret under the sealing key, in base64. It opens for one connector only.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SealedSecret(String);
-
-/// The text is not base64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is not a sealed secret as `rolegate catalog export` writes it")]
-pub struct InvalidSealedSecret;
-
-/// Why a client secret cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SecretError {
-    #[error(transparent)]
-    Unseal(#[from] UnsealError),
-    #[error("the client secret is not text")]
-    NotText,
-}
-
-fn place(connector: &ConnectorId) -> String {
-    format!("connector:{connector}:client_secret")
-}
-
-impl SealedSecret {
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for SealedSecret {
-    type Err = InvalidSealedSecret;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match STANDARD.decode(text) {
-            Ok(bytes) if !bytes.is_empty() => Ok(Self(text.to_owned())),
-            _ => Err(InvalidSealedSecret),
-        }
-    }
-}
-
-impl ClientSecret {
-    /// The secret in clear.
-    ///
-    /// # Errors
-    /// [`SecretError`]: it was sealed with another key, or for another connector.
-    pub fn open(&self, connector: &ConnectorId, sealing: &SealingKey) -> Result<SecretString, SecretError> {
-        match self {
-            Self::Given(secret) => Ok(secret.clone()),
-            Self::Sealed(sealed) => {
-                let bytes = STANDARD.decode(&sealed.0).unwrap_or_default();
-                let plain = sealing.open(&place(connector), &bytes)?;
-                let text = std::str::from_utf8(&plain).map_err(|_| SecretError::NotText)?;
-                Ok(SecretString::from(text))
-            }
-        }
-    }
-
-    /// The same, sealed. What is the same secret as `before` keeps the form it has, so that nothing seems to change.
-    #[must_use]
-    pub fn sealed(&self, connector: &ConnectorId, before: Option<&Self>, sealing: &SealingKey, rng: &dyn Rng) -> Self {
-        let Self::Given(secret) = self else { return self.clone() };
-        if let Some(before) = before
-            && let Ok(known) = before.open(connector, sealing)
-            && known.expose_secret() == secret.expose_secret()
-            && matches!(before, Self::Sealed(_))
-        {
-            return before.clone();
-        }
-        let bytes = sealing.seal(&place(connector), secret.expose_secret().as_bytes(), rng);
-        Self::Sealed(SealedSecret(STANDARD.encode(bytes)))
-    }
-}
-
-impl fmt::Debug for ClientSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ClientSecret")
-    }
-}
-
-impl PartialEq for ClientSecret {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Given(a), Self::Given(b)) => a.expose_secret() == b.expose_secret(),
-            (Self::Sealed(a), Self::Sealed(b)) => a == b,
-            _ => false,
-        }
-    }
-}
-
-impl Eq for ClientSecret {}
-
-impl Serialize for ClientSecret {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Given(_) => Err(serde::ser::Error::custom("a client secret is sealed before it is kept")),
-            Self::Sealed(sealed) => serializer.serialize_str(&sealed.0),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for ClientSecret {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map(Self::Sealed).map_err(serde::de::Error::custom)
     }
 }
 
@@ -482,7 +361,6 @@ pub struct ClaimGroups {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::SeededRng;
 
     #[test]
     fn an_issuer_is_kept_as_it_was_written() {
@@ -508,23 +386,5 @@ mod tests {
         }
         let discovery = "https://idp.example/realms/a/.well-known/openid-configuration";
         assert!(matches!(discovery.parse::<Issuer>(), Err(InvalidIssuer::Discovery(_))));
-    }
-
-    #[test]
-    fn a_client_secret_is_never_written_in_clear_and_opens_for_its_connector_only() {
-        let (sealing, rng) = (SealingKey::from_bytes([1; 32]), SeededRng::new(1));
-        let (okta, entra): (ConnectorId, ConnectorId) = ("okta".parse().unwrap(), "entra".parse().unwrap());
-        let given = ClientSecret::Given("the secret".into());
-        assert!(serde_json::to_string(&given).is_err());
-        assert!(!format!("{given:?}").contains("secret\""));
-        let sealed = given.sealed(&okta, None, &sealing, &rng);
-        let stored = serde_json::to_string(&sealed).unwrap();
-        assert!(!stored.contains("the secret"));
-        let read: ClientSecret = serde_json::from_str(&stored).unwrap();
-        assert_eq!(read.open(&okta, &sealing).unwrap().expose_secret(), "the secret");
-        assert!(read.open(&entra, &sealing).is_err());
-        assert!(read.open(&okta, &SealingKey::from_bytes([2; 32])).is_err());
-        assert_eq!(given.sealed(&okta, Some(&read), &sealing, &rng), read, "the same secret is no change");
-        assert_ne!(ClientSecret::Given("another".into()).sealed(&okta, Some(&read), &sealing, &rng), read);
     }
 }

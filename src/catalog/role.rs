@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::Attribute;
 use super::connector::safe_url;
+use super::{Attribute, Method};
 use crate::aws::{
     AccountId, InvalidName, Partition, ProviderArn, Region, RoleArn, RoleName, SamlProviderName, SessionDuration,
 };
@@ -27,6 +27,9 @@ pub struct Account {
     pub partition: Partition,
     /// The IAM SAML provider in that account which trusts us.
     pub saml_provider: SamlProviderName,
+    /// What our tokens are made out to, as the account's IAM OIDC provider has it among its client ids.
+    #[serde(default)]
+    pub oidc_audience: OidcAudience,
     /// Where STS is called and the console opens; the partition's default when absent.
     pub region: Option<Region>,
 }
@@ -63,6 +66,9 @@ pub struct Role {
     /// How recently and how strongly somebody must have been recognised to use it.
     #[serde(default)]
     pub authentication: Option<Demand>,
+    /// How its credentials are obtained.
+    #[serde(default)]
+    pub method: Method,
 }
 
 impl Role {
@@ -101,6 +107,45 @@ impl FromStr for RoleId {
             rule: "the account id, a slash and the role name",
         })?;
         Ok(Self { account: account.parse()?, name: name.parse()? })
+    }
+}
+
+/// What a token is made out to: 1 to 255 visible ASCII characters without quotes, `sts.amazonaws.com` where nothing is said.
+///
+/// Spec: IAM API Reference, `CreateOpenIDConnectProvider`, parameter `ClientIDList`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OidcAudience(String);
+
+impl OidcAudience {
+    pub const USUAL: &str = "sts.amazonaws.com";
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for OidcAudience {
+    fn default() -> Self {
+        Self(Self::USUAL.to_owned())
+    }
+}
+
+impl FromStr for OidcAudience {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let plain = |b: u8| matches!(b, 0x21..=0x7e) && !matches!(b, b'"' | b'\\');
+        if (1..=255).contains(&text.len()) && text.bytes().all(plain) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidName {
+                what: "audience",
+                value: text.to_owned(),
+                rule: "1 to 255 visible ASCII characters, as the account's OIDC provider lists it",
+            })
+        }
     }
 }
 
@@ -265,4 +310,4 @@ macro_rules! text_type {
         }
     )+};
 }
-text_type!(Destination => InvalidDestination, TagKey => InvalidName, Contact => InvalidContact);
+text_type!(OidcAudience => InvalidName, Destination => InvalidDestination, TagKey => InvalidName, Contact => InvalidContact);

@@ -52,6 +52,10 @@ proptest! {
             let again: Rule = serde_json::from_str(&serde_json::to_string(rule).unwrap()).unwrap();
             prop_assert_eq!(&again, rule);
         }
+        for key in catalog.keys() {
+            let again: UserKey = serde_json::from_str(&serde_json::to_string(key).unwrap()).unwrap();
+            prop_assert_eq!(&again, key);
+        }
         for connector in catalog.connectors() {
             let again: Connector = serde_json::from_str(&serde_json::to_string(connector).unwrap()).unwrap();
             prop_assert_eq!(&again, connector);

@@ -141,6 +141,16 @@ fn warn_of_secrets(catalog: &Catalog, sealing: &SealingKey) -> io::Result<()> {
             )?;
         }
     }
+    for key in catalog.keys() {
+        if key.secret_access_key.open(&key.id, sealing).is_err() {
+            writeln!(
+                io::stderr().lock(),
+                "warning: the secret of key {} was sealed with another key or for another place, and cannot be opened \
+                 here: its roles give nothing; write secret_access_key_file",
+                key.id,
+            )?;
+        }
+    }
     Ok(())
 }
 

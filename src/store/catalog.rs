@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use sqlx::{Row, SqliteConnection};
 
 use super::{Store, StoreError, Tx, parse_json, to_json};
-use crate::catalog::{Account, Catalog, Connector, Link, Parts, Role, Rule};
+use crate::catalog::{Account, Catalog, Connector, Link, Parts, Role, Rule, UserKey};
 
 /// Grows with every change of the catalog; 0 before the first.
 pub type Revision = i64;
@@ -51,6 +51,8 @@ pub async fn load(connection: &mut SqliteConnection) -> Result<(Revision, Catalo
         .await?,
         rules: entries(connection, "catalog_rule", "SELECT id, body FROM catalog_rule", |r: &Rule| r.id.to_string())
             .await?,
+        keys: entries(connection, "catalog_key", "SELECT id, body FROM catalog_key", |k: &UserKey| k.id.to_string())
+            .await?,
         links: entries(connection, "catalog_link", "SELECT id, body FROM catalog_link", |l: &Link| l.id.to_string())
             .await?,
         support: parse_json("catalog_meta", meta.try_get(1)?)?,
@@ -86,9 +88,10 @@ async fn entries<T: DeserializeOwned>(
 /// The caller records the event in the same transaction: the change and its record happen together or not at all.
 ///
 /// # Errors
-/// The database refuses, or a client secret was not [sealed](Catalog::sealed).
+/// The database refuses, or a secret was not [sealed](Catalog::sealed).
 pub async fn replace(tx: &mut Tx, catalog: &Catalog) -> Result<Revision, StoreError> {
     for sql in [
+        "DELETE FROM catalog_key",
         "DELETE FROM catalog_link",
         "DELETE FROM catalog_rule",
         "DELETE FROM catalog_role",
@@ -115,6 +118,9 @@ pub async fn replace(tx: &mut Tx, catalog: &Catalog) -> Result<Revision, StoreEr
     for rule in catalog.rules() {
         insert(tx, "INSERT INTO catalog_rule (id, body) VALUES ($1, $2)", rule.id.as_str(), rule).await?;
     }
+    for key in catalog.keys() {
+        insert(tx, "INSERT INTO catalog_key (id, body) VALUES ($1, $2)", key.id.as_str(), key).await?;
+    }
     for link in catalog.links() {
         insert(tx, "INSERT INTO catalog_link (id, body) VALUES ($1, $2)", &link.id.to_string(), link).await?;
     }
@@ -128,7 +134,7 @@ pub async fn replace(tx: &mut Tx, catalog: &Catalog) -> Result<Revision, StoreEr
 }
 
 async fn insert(tx: &mut Tx, sql: &'static str, id: &str, entry: &impl Serialize) -> Result<(), StoreError> {
-    // A client secret in clear refuses to be written down.
+    // A secret in clear refuses to be written down.
     let body = serde_json::to_string(entry)
         .map_err(|error| StoreError::Nonsense { table: "catalog", detail: format!("{id}: {error}") })?;
     sqlx::query(sql).bind(id).bind(body).execute(&mut **tx).await?;
@@ -157,6 +163,17 @@ mod tests {
         name = "teams/ReadOnly"
         destination = "https://console.aws.amazon.com/s3/home"
         session_tags = { Department = "department", Fixed = { value = "x" } }
+        [[role]]
+        account = "111122223333"
+        name = "Legacy"
+        method = "session-token"
+        session-token = { key = "jane" }
+        [[key]]
+        id = "jane"
+        account = "111122223333"
+        user = "jane"
+        access_key_id = "SBUKEXAMPLEEXAMPLE12"
+        secret_access_key_sealed = "c2VhbGVk"
         [[rule]]
         id = "all"
         when = { groups = { any = ["a", { glob = "b-*" }, { matches = "c-(?<r>.+)" }] }, connector = "okta" }
@@ -193,6 +210,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_key_in_clear_is_not_written_down() {
+        let (_dir, store) = store().await;
+        let clear = CATALOG.replace("secret_access_key_sealed = \"c2VhbGVk\"", "secret_access_key = \"marker\"");
+        let catalog = parse_text("test.toml", &clear).unwrap().catalog;
+        let mut tx = store.begin().await.unwrap();
+        let refused = replace(&mut tx, &catalog).await.unwrap_err();
+        assert!(
+            matches!(refused, StoreError::Nonsense { .. }) && !format!("{refused:?}").contains("marker"),
+            "{refused:?}"
+        );
+    }
+
+    #[tokio::test]
     async fn a_replacement_that_is_rolled_back_never_happened() {
         let (_dir, store) = store().await;
         let catalog = parse_text("test.toml", CATALOG).unwrap().catalog;
@@ -213,6 +243,8 @@ mod tests {
             "UPDATE catalog_rule SET body = replace(body, 'teams/ReadOnly', 'teams/Admin')",
             "UPDATE catalog_rule SET body = replace(body, '(?<r>.+)', '(?<r>.+') WHERE id = 'named'",
             "DELETE FROM catalog_connector",
+            "DELETE FROM catalog_key",
+            "UPDATE catalog_key SET body = replace(body, '\"id\":\"jane\"', '\"id\":\"john\"')",
         ] {
             put(&store, &catalog).await;
             sqlx::query(sql).execute(store.writer()).await.unwrap();

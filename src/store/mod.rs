@@ -76,6 +76,7 @@ fn migrator() -> Migrator {
         (5, "older release", include_str!("../../migrations/0005_older_release.sql")),
         (6, "tokens", include_str!("../../migrations/0006_tokens.sql")),
         (7, "token keys", include_str!("../../migrations/0007_token_keys.sql")),
+        (8, "IAM users' keys", include_str!("../../migrations/0008_user_keys.sql")),
     ];
     Migrator::with_migrations(
         steps

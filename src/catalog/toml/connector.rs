@@ -13,9 +13,7 @@ use crate::catalog::connector::{
     AttributeMap, AuthnComparison, ClockSkew, ClockSkewTooLong, Connector, ConnectorKind, GroupSource, MetadataSource,
     RequestedAuthnContext, SamlConnector, SessionLimits,
 };
-use crate::catalog::{
-    ClaimGroups, ClaimMap, ClaimPath, ClientSecret, Issuer, JwsAlgorithm, OidcConnector, SealedSecret,
-};
+use crate::catalog::{ClaimGroups, ClaimMap, ClaimPath, Issuer, JwsAlgorithm, OidcConnector, SealedSecret, Secret};
 use crate::identity::ConnectorId;
 use crate::saml::metadata::IdpMetadata;
 
@@ -227,7 +225,8 @@ fn read_oidc(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> Option<OidcConnector> {
     let standing_in = || "https://unread.invalid".parse().expect("it is an https URL");
     let unread = issuer.is_none() || client_id.is_none();
     let mut oidc = OidcConnector::new(issuer.unwrap_or_else(standing_in), client_id.unwrap_or_default());
-    oidc.client_secret = read_client_secret(keys, read);
+    oidc.client_secret =
+        read_secret(keys, read, ["client_secret_file", "client_secret", "client_secret_sealed"], "the client secret");
     oidc.client_auth = keys.get("client_auth").and_then(|item| item.parsed());
     if let Some(item) = keys.get("scopes") {
         oidc.scopes = item.one_or_list().iter().filter_map(read_scope).collect();
@@ -304,8 +303,14 @@ fn read_groups_limit(item: &Item<'_, '_>) -> Option<u32> {
     count
 }
 
-fn read_client_secret(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> Option<ClientSecret> {
-    let names = ["client_secret_file", "client_secret", "client_secret_sealed"];
+/// A secret from a file, as text, or sealed, by the names of its three keys in this order.
+pub(super) fn read_secret(
+    keys: &Keys<'_, '_>,
+    read: ReadFile<'_>,
+    names: [&'static str; 3],
+    what: &str,
+) -> Option<Secret> {
+    let [file, clear, sealed] = names;
     let given: Vec<_> = names.into_iter().filter(|key| keys.has(key)).collect();
     if given.len() > 1 {
         keys.fail(format!("{} are given together; keep one of them", given.join(" and ")));
@@ -314,12 +319,12 @@ fn read_client_secret(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> Option<ClientS
         // Editors end a file with a line break, which is no part of the secret.
         let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
         if text.is_empty() || text.chars().any(char::is_control) {
-            item.fail("the client secret is empty or has control characters");
+            item.fail(format!("{what} is empty or has control characters"));
             return None;
         }
-        Some(ClientSecret::Given(text.into()))
+        Some(Secret::Given(text.into()))
     };
-    let from_file = keys.get("client_secret_file").and_then(|item| {
+    let from_file = keys.get(file).and_then(|item| {
         let path = item.filled_text()?;
         match read(Path::new(&path)).map(String::from_utf8) {
             Ok(Ok(text)) => in_clear(&item, &text),
@@ -333,9 +338,9 @@ fn read_client_secret(keys: &Keys<'_, '_>, read: ReadFile<'_>) -> Option<ClientS
             }
         }
     });
-    let written = keys.get("client_secret").and_then(|item| in_clear(&item, &item.text()?));
-    let sealed = keys.get("client_secret_sealed").and_then(|item| item.parsed::<SealedSecret>());
-    from_file.or(written).or(sealed.map(ClientSecret::Sealed))
+    let written = keys.get(clear).and_then(|item| in_clear(&item, &item.text()?));
+    let sealed = keys.get(sealed).and_then(|item| item.parsed::<SealedSecret>());
+    from_file.or(written).or(sealed.map(Secret::Sealed))
 }
 
 fn read_claims(keys: &Keys<'_, '_>) -> ClaimMap {

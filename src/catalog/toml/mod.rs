@@ -4,6 +4,7 @@
 //! with its place, and only then is the catalog assembled, whose findings are led back to the lines they come from.
 
 mod connector;
+mod method;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -19,14 +20,15 @@ use ::toml::de::DeTable;
 use jiff::Timestamp;
 
 use self::connector::read_connector;
+use self::method::{read_key, read_method};
 pub use self::reader::Mistake;
 pub(super) use self::reader::nearest;
 use self::reader::{Item, Keys, Log};
 use super::connector::MetadataSource;
 use super::rule::{AccountSelector, AnyOf, Attribute, Grant, RoleSelector, Rule, TagSelector, Template};
 use super::{
-    Account, Catalog, Expression, Glob, Inconsistency, Link, Parts, Pattern, Role, Section, Support, TagKey, TagSource,
-    Tags,
+    Account, Catalog, Expression, Glob, Inconsistency, Link, Method, Parts, Pattern, Role, Section, Support, TagKey,
+    TagSource, Tags,
 };
 use crate::aws::SessionDuration;
 use crate::identity::Demand;
@@ -148,6 +150,12 @@ impl Draft {
                 self.numbers.entry(Section::Role).or_default().push(number);
             }
         }
+        for (number, item) in self.entries(top, Section::Key) {
+            if let Some(key) = read_key(&item, read) {
+                self.parts.keys.push(key);
+                self.numbers.entry(Section::Key).or_default().push(number);
+            }
+        }
         for (number, item) in self.entries(top, Section::Link) {
             if let Some(link) = read_link(&item) {
                 self.parts.links.push(link);
@@ -185,12 +193,14 @@ impl Draft {
         let Self { parts, numbers, dim, .. } = self;
         let number = |one: &Inconsistency| numbers[&one.section][one.index];
         let path = |one: &Inconsistency| format!("{}[{}].{}", one.section.as_str(), number(one), one.key);
-        // The order of the catalog is not that of the files, so that advice finds its rule by its id.
-        let rule_numbers: BTreeMap<String, usize> = parts
-            .rules
-            .iter()
-            .zip(numbers.get(&Section::Rule).into_iter().flatten())
-            .map(|(rule, number)| (rule.id.to_string(), *number))
+        // The order of the catalog is not that of the files, so that advice finds its entry by its name.
+        let names = parts.names();
+        let entry_numbers: BTreeMap<(Section, String), usize> = names
+            .into_iter()
+            .flat_map(|(section, names)| {
+                let numbers = numbers.get(&section).into_iter().flatten().copied();
+                names.into_iter().map(move |name| (section, name)).zip(numbers)
+            })
             .collect();
         let assembled = Catalog::assemble(parts);
         if let Err(found) = &assembled
@@ -206,7 +216,9 @@ impl Draft {
         match assembled {
             Ok(catalog) if log.count() == 0 => {
                 let warn = |one: Inconsistency| {
-                    log.locate(&format!("rule[{}].{}", rule_numbers[&one.name], one.key), one.message)
+                    let section = one.section.as_str();
+                    let number = entry_numbers[&(one.section, one.name)];
+                    log.locate(&format!("{section}[{number}].{}", one.key), one.message)
                 };
                 let mut warnings: Vec<Mistake> = catalog.advice().into_iter().map(warn).collect();
                 warnings.sort();
@@ -252,6 +264,7 @@ fn read_account(item: &Item<'_, '_>) -> Option<Account> {
     let tags = keys.get("tags").map(|item| read_tags(&item)).unwrap_or_default();
     let partition = keys.get("partition").and_then(|item| item.parsed()).unwrap_or_default();
     let saml_provider = keys.get("saml_provider").and_then(|item| item.parsed());
+    let oidc_audience = keys.get("oidc_audience").and_then(|item| item.parsed());
     let region = keys.get("region").and_then(|item| item.parsed());
     keys.finish();
     let default_provider = || super::DEFAULT_SAML_PROVIDER.parse().expect("the default name is a valid one");
@@ -261,6 +274,7 @@ fn read_account(item: &Item<'_, '_>) -> Option<Account> {
         tags,
         partition,
         saml_provider: saml_provider.unwrap_or_else(default_provider),
+        oidc_audience: oidc_audience.unwrap_or_default(),
         region,
     })
 }
@@ -297,10 +311,12 @@ fn read_role(item: &Item<'_, '_>) -> Option<Role> {
     let region = keys.get("region").and_then(|item| item.parsed());
     let session_tags = keys.get("session_tags").map(|item| read_session_tags(&item)).unwrap_or_default();
     let authentication = keys.get("authentication").and_then(|item| read_demand(&item));
+    let method = read_method(&keys);
     // With a maximum that cannot be read, no default can be above it.
     let unread_max = keys.has("max_session") && max_session.is_none();
     keys.finish();
-    let standing_in = if unread_max { SessionDuration::MAX } else { SessionDuration::HOUR };
+    let standing_in =
+        if unread_max { method.as_ref().map_or(SessionDuration::MAX, Method::longest) } else { SessionDuration::HOUR };
     Some(Role {
         account: account?,
         name: name?,
@@ -312,6 +328,7 @@ fn read_role(item: &Item<'_, '_>) -> Option<Role> {
         region,
         session_tags,
         authentication,
+        method: method?,
     })
 }
 

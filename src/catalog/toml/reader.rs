@@ -337,10 +337,17 @@ impl<'a, 's> Keys<'a, 's> {
     /// A key that must be there; `how` is what to write when it is not.
     pub(super) fn required(&self, key: &'static str, how: &str) -> Option<Item<'a, 's>> {
         let item = self.get(key);
-        if item.is_none() && !self.log.broken.get() {
-            self.log.add(&self.path_of(key), format!("the key is missing; write {how}"));
+        if item.is_none() {
+            self.missing(key, how);
         }
         item
+    }
+
+    /// Reports a key that must be there and is not.
+    pub(super) fn missing(&self, key: &str, how: &str) {
+        if !self.log.broken.get() {
+            self.log.add(&self.path_of(key), format!("the key is missing; write {how}"));
+        }
     }
 
     pub(super) fn fail(&self, message: impl Into<String>) {

@@ -49,6 +49,7 @@ fn okta(path: &Path) -> io::Result<Vec<u8>> {
         "bom.xml" => Ok(format!("\u{feff}{}", *METADATA).into_bytes()),
         "latin1.xml" => Ok(vec![b'<', 0xe9]),
         "page.xml" => Ok(b"<html/>".to_vec()),
+        "legacy.secret" => Ok(b"secret/marker\n".to_vec()),
         "cluster.jwks.json" => Ok(br#"{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}"#.to_vec()),
         _ => Err(io::ErrorKind::NotFound.into()),
     }
@@ -230,7 +231,8 @@ fn values_out_of_range_and_of_the_wrong_kind_are_mistakes() {
         (account("tags = [\"prod\"]"), "this is an array"),
         (account("[support]\ncontact = \"javascript:x\""), "is no contact"),
         (role("max_session = \"14m\""), "840 s is outside"),
-        (role("max_session = 43201"), "43201 s is outside"),
+        (role("max_session = 43201"), "43201s is longer than the 12h that AWS allows any role"),
+        (role("max_session = 129601"), "129601 s is outside the 15 minutes to 36 hours"),
         (role("default_session = \"2h\""), "2h is longer than max_session, which is 1h"),
         (role("destination = \"/s3/home\""), "write its full https URL"),
         (role("region = \"us-gov-west-1\""), "is not a region of the partition aws"),
@@ -538,4 +540,257 @@ fn every_connector_that_the_documentation_shows_is_a_catalog() {
         }
     }
     assert!(seen >= 14, "only {seen} snippets were found");
+}
+
+/// A catalog with a role of each method, and hubs.
+const METHODS: &str = r#"
+account = [
+  { id = "111122223333", name = "Hub" },
+  { id = "444455556666", name = "Spoke", oidc_audience = "rolegate" },
+  { id = "777788889999", name = "China", partition = "aws-cn" },
+]
+key = [{ id = "legacy", account = "444455556666", user = "uploads", access_key_id = "SBUKEXAMPLEEXAMPLE12",
+         secret_access_key_file = "legacy.secret" }]
+
+[[role]]
+account = "111122223333"
+name = "Hub"
+session_tags = { Broker = { value = "rolegate" } }
+
+[[role]]
+account = "444455556666"
+name = "Web"
+method = "web-identity"
+
+[[role]]
+account = "444455556666"
+name = "Spoke"
+method = "chain"
+session_tags = { Team = { value = "red" }, Desk = { value = "4" } }
+[role.chain]
+via = "111122223333/Hub"
+external_id = "rolegate-1"
+transitive_tags = "Team"
+
+[[role]]
+account = "444455556666"
+name = "Uploads"
+max_session = "36h"
+method = "federation-token"
+federation-token = { key = "legacy" }
+
+[[role]]
+account = "444455556666"
+name = "Jane"
+max_session = "36h"
+method = "session-token"
+session-token = { key = "legacy", mfa_serial = "arn:aws:iam::444455556666:mfa/jane" }
+"#;
+
+#[test]
+fn a_role_says_how_its_credentials_are_obtained() {
+    let Loaded { catalog, warnings } = read(METHODS).unwrap();
+    assert_eq!(warnings, []);
+    let role = |name: &str| catalog.role("444455556666".parse().unwrap(), &name.parse().unwrap()).unwrap();
+    let names: Vec<&str> = catalog.roles().map(|role| role.method.name()).collect();
+    assert_eq!(names, ["saml", "session-token", "chain", "federation-token", "web-identity"]);
+    let Method::Chain(chain) = &role("Spoke").method else { panic!() };
+    assert_eq!(chain.external_id.as_ref().unwrap().as_str(), "rolegate-1");
+    let way: Vec<String> = catalog.chain_to(role("Spoke")).iter().map(|role| role.id().to_string()).collect();
+    assert_eq!(way, ["111122223333/Hub", "444455556666/Spoke"]);
+    assert_eq!(catalog.chain_to(role("Web")).len(), 1);
+    let key = catalog.keys().next().unwrap();
+    assert_eq!((key.user.as_str(), key.access_key_id.as_str()), ("uploads", "SBUKEXAMPLEEXAMPLE12"));
+    assert!(!format!("{catalog:?}").contains("marker"));
+    let text = crate::catalog::export::export(&catalog);
+    assert_eq!(parse_text("again.toml", &text).unwrap().catalog, catalog, "{text}");
+}
+
+#[test]
+fn what_a_method_cannot_do_is_a_mistake() {
+    for (from, to, wanted) in [
+        ("\"web-identity\"", "\"web\"", "role.method: `web` is no method; write one of saml, web-identity, chain"),
+        ("\"web-identity\"", "\"sessions-token\"", "did you mean `session-token`?"),
+        (
+            "method = \"chain\"\n",
+            "",
+            "role.chain: this says how to obtain credentials another way; write method = \"chain\"",
+        ),
+        ("method = \"chain\"\n", "method = \"saml\"\n", "the method of this role is saml; leave [role.chain] out"),
+        ("via = \"111122223333/Hub\"\n", "", "role.chain.via: the key is missing; write via = \"111122223333/Hub\""),
+        (
+            "via = \"111122223333/Hub\"",
+            "via = \"111122223333/Hob\"",
+            "there is no role `111122223333/Hob` in the catalog; add it as [[role]] or correct it; did you mean `111122223333/Hub`?",
+        ),
+        (
+            "via = \"111122223333/Hub\"",
+            "via = \"444455556666/Spoke\"",
+            "role.chain.via: this leads back to where it began: 444455556666/Spoke from 444455556666/Spoke",
+        ),
+        ("via = \"111122223333/Hub\"", "via = \"444455556666/Jane\"", "needs somebody's MFA code each time"),
+        (
+            "via = \"111122223333/Hub\"",
+            "via = \"444455556666/Uploads\"",
+            "AWS lets nobody assume a role with a federation token",
+        ),
+        (
+            "account = \"111122223333\"\nname = \"Hub\"",
+            "account = \"777788889999\"\nname = \"Hub\"",
+            "there is no role `111122223333/Hub`",
+        ),
+        (
+            "name = \"Hub\" }",
+            "name = \"Hub\", partition = \"aws-us-gov\" }",
+            "`111122223333/Hub` is in aws-us-gov, and this in aws",
+        ),
+        (
+            "external_id = \"rolegate-1\"",
+            "external_id = \"a b\"",
+            "role.chain.external_id: `a b` is not a valid external ID",
+        ),
+        (
+            "transitive_tags = \"Team\"",
+            "transitive_tags = [\"Taem\"]",
+            "role.chain.transitive_tags: `Taem` is not among the role's session_tags",
+        ),
+        (
+            "{ Broker = ",
+            "{ team = ",
+            "`444455556666/Spoke` and `111122223333/Hub` have different values for the tag Team, there team",
+        ),
+        ("external_id = \"rolegate-1\"", "external_ids = \"x\"", "there is no such key; did you mean `external_id`?"),
+        (
+            "[role.chain]",
+            "max_session = \"2h\"\n[role.chain]",
+            "role.max_session: 2h is longer than AWS lets a session live that comes from another role: 1h",
+        ),
+        (
+            "name = \"Web\"",
+            "name = \"Web\"\nmax_session = \"13h\"",
+            "role.max_session: 13h is longer than the 12h that AWS allows any role",
+        ),
+        (
+            "federation-token = { key = \"legacy\" }",
+            "",
+            "role.federation-token: the key is missing; write federation-token = { key =",
+        ),
+        (
+            "federation-token = { key = \"legacy\" }",
+            "federation-token = { key = \"legac\" }",
+            "there is no key `legac` in the catalog; add it as [[key]]; did you mean `legacy`?",
+        ),
+        (
+            "federation-token = { key = \"legacy\" }",
+            "federation-token = { key = \"legacy\", mfa_serial = \"x\" }",
+            "there is no such key",
+        ),
+        (
+            "key = \"legacy\", mfa_serial = \"arn:aws:iam::444455556666:mfa/jane\"",
+            "key = \"legacy\", mfa_serial = \"x\"",
+            "role.session-token.mfa_serial: `x` is not a valid MFA device",
+        ),
+        (
+            "name = \"Jane\"",
+            "name = \"Jane\"\nsession_tags = { A = { value = \"b\" } }",
+            "role.session_tags: AWS takes no tags for the session of an IAM user",
+        ),
+        (
+            "name = \"Jane\"",
+            "name = \"Jane\"\ndestination = \"https://console.aws.amazon.com/\"",
+            "role.destination: AWS opens no console",
+        ),
+        (
+            "SBUKEXAMPLEEXAMPLE12",
+            "ASIAEXAMPLEEXAMPLE12",
+            "key.access_key_id: `ASIAEXAMPLEEXAMPLE12` is not a valid access key id: write the id of a user's own key",
+        ),
+        (
+            "secret_access_key_file = \"legacy.secret\"",
+            "secret_access_key_file = \"gone.secret\"",
+            "key.secret_access_key_file: gone.secret cannot be read",
+        ),
+        (
+            "secret_access_key_file = \"legacy.secret\"",
+            "secret_access_key = \"\"",
+            "key.secret_access_key: the secret access key is empty",
+        ),
+        (
+            "secret_access_key_file = \"legacy.secret\"",
+            "",
+            "key.secret_access_key_file: the key is missing; write secret_access_key_file",
+        ),
+        (
+            "secret_access_key_file = \"legacy.secret\"",
+            "secret_access_key = \"a\", secret_access_key_sealed = \"YQ==\"",
+            "secret_access_key and secret_access_key_sealed are given together",
+        ),
+        (
+            "id = \"legacy\", account = \"444455556666\"",
+            "id = \"legacy\", account = \"222222222222\"",
+            "key.account: account 222222222222 is not in the catalog",
+        ),
+        (
+            "id = \"legacy\", account = \"444455556666\"",
+            "id = \"legacy\", account = \"111122223333\"",
+            "role.session-token.key: key `legacy` is one of account 111122223333, and what it is exchanged for belongs to that account, not to 444455556666",
+        ),
+    ] {
+        let text = METHODS.replace(from, to);
+        assert_ne!(text, METHODS, "{from}");
+        let found = mistakes(&text);
+        assert!(found.iter().any(|mistake| mistake.contains(wanted)), "{wanted}\n{found:#?}");
+        assert!(found.iter().all(|mistake| !mistake.contains("marker")), "{found:#?}");
+    }
+}
+
+#[test]
+fn a_chain_has_five_hops_at_most_and_no_loop() {
+    let chain = |links: &[(&str, &str)]| {
+        let mut text = "account = [{ id = \"111122223333\", name = \"A\" }]\n".to_owned();
+        for (name, via) in links {
+            text.push_str(&format!("[[role]]\naccount = \"111122223333\"\nname = \"{name}\"\n"));
+            if !via.is_empty() {
+                text.push_str(&format!("method = \"chain\"\nchain = {{ via = \"111122223333/{via}\" }}\n"));
+            }
+        }
+        read(&text)
+    };
+    let five = [("h0", ""), ("h1", "h0"), ("h2", "h1"), ("h3", "h2"), ("h4", "h3"), ("h5", "h4")];
+    let catalog = chain(&five).unwrap().catalog;
+    assert_eq!(catalog.chain_to(catalog.roles().last().unwrap()).len(), 6);
+    let mut six = five.to_vec();
+    six.push(("h6", "h5"));
+    let found = chain(&six).unwrap_err().0;
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].message.contains("6 hops from where the chain begins; 5 is the most"), "{found:#?}");
+    let found = chain(&[("a", "b"), ("b", "c"), ("c", "a"), ("d", "a")]).unwrap_err().0;
+    let looping =
+        "this leads back to where it began: 111122223333/a from 111122223333/b from 111122223333/c from 111122223333/a";
+    assert_eq!(found[0].message, looping);
+    assert_eq!(found.len(), 4, "whoever leads into it is told too: {found:#?}");
+}
+
+#[test]
+fn what_a_method_makes_useless_is_a_warning() {
+    let text = r#"
+account = [{ id = "444455556666", name = "Spoke", oidc_audience = "rolegate", saml_provider = "corp" },
+           { id = "111122223333", name = "Hub" }]
+key = [{ id = "legacy", account = "444455556666", user = "uploads", access_key_id = "SBUKEXAMPLEEXAMPLE12",
+         secret_access_key = "marker" }]
+role = [{ account = "111122223333", name = "Hub" },
+        { account = "444455556666", name = "Spoke", method = "chain", chain = { via = "111122223333/Hub" } }]
+rule = [{ id = "all", when = { connector = { glob = "*" } }, grant = { account = "*", role = "*" } }]
+"#;
+    let warnings = read(text).unwrap().warnings;
+    let found: Vec<String> = warnings.iter().map(|one| format!("{}: {}", one.key, one.message)).collect();
+    for wanted in [
+        "account.oidc_audience: it is used by nothing: no role of this account has the method web-identity",
+        "account.saml_provider: it is used by nothing: no role of this account has the method saml",
+        "key.id: no role uses this key",
+        "role.name: other roles are reached from this one, and rule `all` gives it to people",
+    ] {
+        assert!(found.iter().any(|one| one.starts_with(wanted)), "{wanted}\n{found:#?}");
+    }
+    assert_eq!(found.len(), 4, "{found:#?}");
 }

@@ -83,7 +83,7 @@ fn a_provider_that_offers_nothing_we_accept_stops_sign_ins() {
 #[test]
 fn how_we_prove_ourselves_is_held_against_what_is_offered() {
     let secret = |connector: &mut OidcConnector| {
-        connector.client_secret = Some(crate::catalog::ClientSecret::Given("x".into()));
+        connector.client_secret = Some(crate::catalog::Secret::Given("x".into()));
     };
     let said = |methods: Value, change: &dyn Fn(&mut OidcConnector)| {
         let found = of_provider(&json!({"token_endpoint_auth_methods_supported": methods}), change);

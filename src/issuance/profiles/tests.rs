@@ -12,6 +12,7 @@ fn account(id: &str, name: &str) -> Account {
         tags: BTreeMap::from([("env".to_owned(), "prod".to_owned())]),
         partition: Partition::Aws,
         saml_provider: "rolegate".parse().unwrap(),
+        oidc_audience: crate::catalog::OidcAudience::default(),
         region: None,
     }
 }
@@ -28,6 +29,7 @@ fn role(account: &Account, name: &str) -> Role {
         region: None,
         session_tags: BTreeMap::new(),
         authentication: None,
+        method: crate::catalog::Method::Saml,
     }
 }
 

@@ -283,7 +283,7 @@ fn written_schemas() -> [(&'static str, Value); 8] {
         |properties: Value| json!({ "type": "object", "additionalProperties": false, "properties": properties });
     let duration = json!({ "oneOf": [
         { "type": "null" },
-        { "type": "integer", "minimum": 900, "maximum": 43_200, "description": "Seconds." },
+        { "type": "integer", "minimum": 900, "maximum": 129_600, "description": "Seconds." },
         { "type": "string", "pattern": "^([0-9]+|[0-9]+h([0-9]+m)?|[0-9]+m)$", "examples": ["1h", "90m", "1h30m"] },
     ] });
     let described = |mut schema: Value, description: &str| {

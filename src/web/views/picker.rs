@@ -111,7 +111,7 @@ pub struct NoRoles {
 const OPEN_UP_TO: usize = 60;
 
 /// The steps people choose from, in seconds.
-const LADDER: [u32; 7] = [900, 1800, 3600, 7200, 14_400, 28_800, 43_200];
+const LADDER: [u32; 9] = [900, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400, 129_600];
 
 /// The choices up to `longest`, with both it and `default` among them and `default` (at most `longest`) selected.
 #[must_use]

@@ -119,7 +119,7 @@ async fn each_way_to_fail_has_its_status_and_its_words() {
     home.run(&["creds", "no-such-role"])
         .refused(4, "no role matches `no-such-role`; run `rolegate roles` to see yours");
     home.run(&["creds"]).refused(2, "which role? Name one; `rolegate roles` lists yours");
-    home.run(&["creds", "x", "--duration", "1s"]).refused(2, "15 minutes to 12 hours");
+    home.run(&["creds", "x", "--duration", "1s"]).refused(2, "15 minutes to 36 hours");
     home.run(&["creds", "x", "--policy", "/no/such/file"]).refused(2, "the policy /no/such/file cannot be read");
     home.run(&["creds", "LegacyReporting"]).refused(1, "(support id ");
     world.aws.wire.spoil(Fault::Answers("/", 503, "<ErrorResponse/>"));
