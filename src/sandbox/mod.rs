@@ -31,15 +31,19 @@
 //! so that no scanner takes them for leaked ones; encrypted assertions are not opened; nothing is throttled unless a fault
 //! says so; packed sizes are estimated; the console keeps several sessions of one browser, as AWS does for people who switched that on.
 
+pub mod authorize;
 mod catalog;
 mod console;
 mod credentials;
 mod faults;
 mod federation;
+pub mod iam;
 mod idp;
 mod keys;
 mod landing;
+pub mod managed;
 mod metadata;
+pub mod mfa;
 mod pages;
 pub mod policy;
 mod providers;
@@ -115,13 +119,19 @@ impl SandboxConfig {
         };
         let at = |path: &str| MetadataSource::Url(url(path));
         let client = |path: &str| url(&format!("oidc/{DEMO_OIDC_CONNECTOR}/{path}"));
+        // The world is read again with the broker's address in it. It was readable without; where a document cannot hold
+        // this one, the broker is simply not trusted as OpenID provider.
+        let world = world.for_broker(broker).unwrap_or(world);
         let names = world.accounts().iter().map(|account| account.provider.name().clone());
         Self {
             base,
             data: None,
             clock,
             rng,
-            saml_providers: names.map(|name| (name, at("aws/saml-metadata.xml"))).collect(),
+            saml_providers: names
+                .map(|name| (name, at("aws/saml-metadata.xml")))
+                .chain(world.saml_providers().clone())
+                .collect(),
             service_providers: vec![at(&format!("saml/{DEMO_CONNECTOR}/metadata"))],
             oidc_clients: vec![OidcClient {
                 id: DEMO_OIDC_CONNECTOR.to_owned(),
@@ -159,6 +169,8 @@ struct State {
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     world: World,
+    /// What of the world changes: roles, users, keys, policies.
+    iam: iam::SharedIam,
     keys: keys::Keys,
     mint: credentials::Mint,
     /// Seals what travels through the browser at the identity provider.
@@ -185,13 +197,8 @@ impl State {
 
     /// Whether the holder of a session is still there.
     fn world_has(&self, session: &credentials::Session) -> bool {
-        use credentials::Holder;
-        match &session.holder {
-            Holder::Role(held) => self.world.role(&held.role).is_some_and(|role| role.role_id == held.role_id),
-            Holder::FederatedUser { .. } | Holder::User { .. } | Holder::RootTask { .. } => {
-                self.world.account(session.account()).is_some()
-            }
-        }
+        let iam = self.iam.now();
+        authorize::Bearer::of_session(session).is_somebody(&iam) && self.world.account(session.account()).is_some()
     }
 
     fn is_partner(&self, origin: &Origin) -> bool {
@@ -229,6 +236,7 @@ impl Sandbox {
             base,
             clock: config.clock,
             rng: config.rng,
+            iam: iam::SharedIam::new(config.world.iam().clone()),
             world: config.world,
             mint: credentials::Mint::new(&keys.master),
             sealing: SealingKey::from_bytes(*keys.master),

@@ -1,13 +1,46 @@
-//! The company the sandbox pretends to be: its accounts, roles and people.
+//! The company the sandbox pretends to be: its accounts, roles, users and people.
+//!
+//! A company is one TOML file, such as the `world.toml` that comes with the program:
+//!
+//! | Table | What it describes |
+//! | --- | --- |
+//! | `[trust]` | trust policies by name |
+//! | `[policy.NAME]` | a managed policy that every account has: `document`, `description` |
+//! | `[role.NAME]` | a role of every account that lists it: trust, longest session, tags, policies, boundary |
+//! | `[[account]]` | an account: partition, tags, SAML providers, names of roles |
+//! | `[[user]]` | an IAM user with access keys and MFA devices |
+//! | `[[oidc_provider]]` | an OpenID provider some accounts trust |
+//! | `[saml_provider.NAME]` | where a SAML provider's metadata is, unless it is the broker's |
+//! | `[[person]]` | somebody who can sign in at the development identity provider |
+//! | `[faults.NAME]`, `fault_seed` | what goes wrong from the start: [`faults`](super::faults) |
+//!
+//! In documents `<partition>`, `<account>`, `<provider>` (ARN of the account's first SAML provider), `<recipient>`
+//! (SAML recipient of the partition), `<issuer>` (host and path of the broker) and `<oidc_provider>` (ARN of the provider
+//! for it) are filled in.
+//!
+//! What of it can change while the sandbox runs is in [`iam`](super::iam), which begins as it is written here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use secrecy::SecretString;
 use serde::Deserialize;
+use url::Url;
 
 use crate::aws::{AccountId, Partition, ProviderArn, RoleArn, RoleName, SamlProviderName, SessionDuration};
 
 use super::faults::{Fault, FaultError, FaultPlan};
-use super::policy::{Policy, PolicyError, PolicyKind};
+use super::iam::{AccessKey, Iam, IamError, NewRole, OidcProvider, Role as IamRole, without_scheme};
+use super::managed;
+use super::metadata::MetadataSource;
+use super::mfa::{InvalidSeed, MfaDevice};
+use super::policy::{PolicyError, UserName};
+
+/// The audience the broker's tokens for AWS are made for.
+const STS_AUDIENCE: &str = "sts.amazonaws.com";
+
+/// Where the broker is as long as nobody has said.
+const NO_BROKER: &str = "https://broker.invalid";
 
 /// Everything the local AWS and the development identity provider know.
 #[derive(Debug, Clone)]
@@ -17,6 +50,10 @@ pub struct World {
     roles: Vec<Role>,
     people: Vec<Person>,
     faults: FaultPlan,
+    saml_providers: BTreeMap<SamlProviderName, MetadataSource>,
+    iam: Iam,
+    /// The description, which is read again when it is known where the broker is.
+    source: Arc<str>,
 }
 
 #[derive(Debug, Clone)]
@@ -25,21 +62,23 @@ pub struct Account {
     pub name: String,
     pub partition: Partition,
     pub tags: BTreeMap<String, String>,
-    /// The one SAML provider in this account.
+    /// The first SAML provider in this account: the one the broker's catalog names.
     pub provider: ProviderArn,
 }
 
+/// A role as it is described. What IAM holds of it now is [`IamRole`].
 #[derive(Debug, Clone)]
 pub struct Role {
     pub arn: RoleArn,
-    /// `AROA` and 17 characters, always the same for the same ARN.
+    /// `AROA` and 17 characters.
     pub role_id: String,
     pub description: String,
     /// What IAM enforces.
     pub max_session: SessionDuration,
     /// What the broker's catalog believes; usually the same.
     pub catalog_max_session: SessionDuration,
-    pub trust_policy: String,
+    /// Whether the demo's catalog offers it as a role that is assumed by SAML, with what is known here.
+    pub in_catalog: bool,
     /// Tags of the role itself, in IAM.
     pub tags: BTreeMap<String, String>,
     /// Session tags the catalog asks for: the key, and the attribute of the person it comes from.
@@ -48,14 +87,6 @@ pub struct Role {
     pub step_up: Option<StepUp>,
     /// Why this role is interesting, where it is.
     pub story: Option<String>,
-    trust: Policy,
-}
-
-impl Role {
-    #[must_use]
-    pub fn trust(&self) -> &Policy {
-        &self.trust
-    }
 }
 
 /// How a person must have signed in to use a role.
@@ -101,6 +132,26 @@ pub enum WorldError {
     Duplicate { what: &'static str, id: String },
     #[error("the company's faults cannot be used")]
     Faults(#[from] FaultError),
+    #[error("{place} names the policy `{policy}`, which no [policy] table describes and AWS does not manage")]
+    UnknownPolicy { place: String, policy: String },
+    #[error("{place} is malformed")]
+    Policy { place: String, source: PolicyError },
+    #[error("{place} is in account {account}, which no [[account]] describes")]
+    UnknownAccount { place: String, account: AccountId },
+    #[error(
+        "the user name `{0}` is not valid: 1 to 64 letters, digits and any of _+=,.@-, after a path if there is one"
+    )]
+    UserName(String),
+    #[error("the access key `{id}` of {user} {rule}")]
+    AccessKey { user: String, id: String, rule: &'static str },
+    #[error("the MFA device {serial} cannot be used")]
+    Mfa { serial: String, source: InvalidSeed },
+    #[error("the OpenID provider `{0}` needs a url that begins with https:// or http://, or <broker>")]
+    OidcProvider(String),
+    #[error("the SAML provider `{0}` needs either metadata_url or metadata")]
+    SamlProvider(SamlProviderName),
+    #[error("{place} cannot be made")]
+    Iam { place: String, source: IamError },
 }
 
 #[derive(Deserialize)]
@@ -108,13 +159,29 @@ pub enum WorldError {
 struct Description {
     company: String,
     trust: BTreeMap<String, String>,
+    #[serde(default)]
+    policy: BTreeMap<String, PolicyDescription>,
     role: BTreeMap<String, RoleDescription>,
     account: Vec<AccountDescription>,
+    #[serde(default)]
+    user: Vec<UserDescription>,
+    #[serde(default)]
+    oidc_provider: Vec<OidcProviderDescription>,
+    #[serde(default)]
+    saml_provider: BTreeMap<SamlProviderName, SamlProviderDescription>,
     person: Vec<Person>,
     #[serde(default)]
     faults: BTreeMap<String, Fault>,
     /// Repeats what the faults draw.
     fault_seed: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyDescription {
+    #[serde(default)]
+    description: String,
+    document: String,
 }
 
 #[derive(Deserialize)]
@@ -125,6 +192,8 @@ struct RoleDescription {
     max_session: SessionDuration,
     #[serde(default, with = "optional_duration_text")]
     catalog_max_session: Option<SessionDuration>,
+    #[serde(default = "yes")]
+    catalog: bool,
     trust: String,
     #[serde(default)]
     tags: BTreeMap<String, String>,
@@ -132,6 +201,11 @@ struct RoleDescription {
     session_tags: BTreeMap<String, String>,
     step_up: Option<StepUp>,
     story: Option<String>,
+    #[serde(default)]
+    policies: Vec<String>,
+    #[serde(default)]
+    inline_policies: BTreeMap<String, String>,
+    boundary: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -143,8 +217,70 @@ struct AccountDescription {
     partition: Partition,
     #[serde(default)]
     tags: BTreeMap<String, String>,
+    /// One, in place of `rolegate`; more are in `saml_providers`.
     saml_provider: Option<SamlProviderName>,
+    #[serde(default)]
+    saml_providers: Vec<SamlProviderName>,
     roles: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserDescription {
+    account: AccountId,
+    name: String,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    #[serde(default)]
+    access_keys: Vec<AccessKeyDescription>,
+    #[serde(default)]
+    mfa: Vec<MfaDescription>,
+    #[serde(default)]
+    policies: Vec<String>,
+    #[serde(default)]
+    inline_policies: BTreeMap<String, String>,
+    boundary: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccessKeyDescription {
+    id: String,
+    secret: SecretString,
+    #[serde(default = "yes")]
+    active: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MfaDescription {
+    /// The last part of the serial number; the user's name where it is not said.
+    name: Option<String>,
+    seed: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OidcProviderDescription {
+    accounts: Vec<AccountId>,
+    url: String,
+    #[serde(default = "sts_audience")]
+    client_ids: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SamlProviderDescription {
+    metadata_url: Option<Url>,
+    metadata: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn sts_audience() -> Vec<String> {
+    vec![STS_AUDIENCE.to_owned()]
 }
 
 mod duration_text {
@@ -180,23 +316,55 @@ impl World {
     /// Reads a company from TOML of the same form as the embedded one.
     ///
     /// # Errors
-    /// [`WorldError`] names what is wrong; a malformed trust policy is refused as IAM would refuse it.
+    /// [`WorldError`] names what is wrong; a malformed policy is refused as IAM would refuse it.
     pub fn from_toml(text: &str) -> Result<Self, WorldError> {
-        let description: Description = toml::from_str(text).map_err(WorldError::Toml)?;
+        Self::read(text.into(), NO_BROKER)
+    }
+
+    /// The same company, with the broker at an address: accounts that trust `<broker>` as OpenID provider trust it there.
+    ///
+    /// # Errors
+    /// [`WorldError`], if a document cannot hold the address.
+    pub fn for_broker(&self, broker: &Url) -> Result<Self, WorldError> {
+        Self::read(Arc::clone(&self.source), broker.as_str().trim_end_matches('/'))
+    }
+
+    fn read(source: Arc<str>, broker: &str) -> Result<Self, WorldError> {
+        let description: Description = toml::from_str(&source).map_err(WorldError::Toml)?;
         let mut world = Self {
             company: description.company,
             accounts: Vec::new(),
             roles: Vec::new(),
             people: description.person,
             faults: FaultPlan::new(description.fault_seed, description.faults)?,
+            saml_providers: saml_providers(description.saml_provider)?,
+            iam: Iam::default(),
+            source,
         };
         for account in description.account {
-            let provider_name = account
-                .saml_provider
-                .unwrap_or_else(|| "rolegate".parse().expect("`rolegate` is a valid provider name"));
-            let provider = ProviderArn::new(account.partition, account.id, provider_name);
             if world.account(account.id).is_some() {
                 return Err(WorldError::Duplicate { what: "account", id: account.id.to_string() });
+            }
+            let names: Vec<SamlProviderName> =
+                account.saml_provider.into_iter().chain(account.saml_providers).collect();
+            let arn = |name| ProviderArn::new(account.partition, account.id, name);
+            let usual = || arn("rolegate".parse().expect("`rolegate` is a valid provider name"));
+            let providers: Vec<ProviderArn> = names.into_iter().map(arn).collect();
+            let provider = providers.first().cloned().unwrap_or_else(usual);
+            world.iam.add_saml_provider(provider.clone());
+            for other in providers {
+                world.iam.add_saml_provider(other);
+            }
+            let place = Place { partition: account.partition, account: account.id, provider: &provider, broker };
+            for (name, policy) in &description.policy {
+                if managed::find(name).is_some() {
+                    return Err(WorldError::Duplicate { what: "managed policy", id: name.clone() });
+                }
+                let document = place.fill(&policy.document);
+                world
+                    .iam
+                    .put_policy(account.partition, account.id, name, &policy.description, &document)
+                    .map_err(|source| in_iam(format!("[policy.{name}]"), source))?;
             }
             for name in account.roles {
                 let Some(role) = description.role.get(&name) else {
@@ -205,31 +373,7 @@ impl World {
                 let Some(template) = description.trust.get(&role.trust) else {
                     return Err(WorldError::UnknownTrust { role: name, trust: role.trust.clone() });
                 };
-                let role_name: RoleName = name.parse().map_err(|source| WorldError::RoleName(name.clone(), source))?;
-                let arn = RoleArn::new(account.partition, account.id, role_name);
-                if world.role(&arn).is_some() {
-                    return Err(WorldError::Duplicate { what: "role", id: arn.to_string() });
-                }
-                let trust_policy = template
-                    .replace("<provider>", &provider.to_string())
-                    .replace("<partition>", account.partition.id())
-                    .replace("<account>", account.id.as_str())
-                    .replace("<recipient>", account.partition.saml_recipient());
-                let trust = Policy::parse(PolicyKind::Trust, &trust_policy)
-                    .map_err(|source| WorldError::Trust { role: arn.clone(), source })?;
-                world.roles.push(Role {
-                    role_id: role_id(&arn),
-                    arn,
-                    description: role.description.clone(),
-                    max_session: role.max_session,
-                    catalog_max_session: role.catalog_max_session.unwrap_or(role.max_session),
-                    trust_policy,
-                    tags: role.tags.clone(),
-                    session_tags: role.session_tags.clone(),
-                    step_up: role.step_up.clone(),
-                    story: role.story.clone(),
-                    trust,
-                });
+                world.add_role(&name, role, template, &place, &description.policy)?;
             }
             world.accounts.push(Account {
                 id: account.id,
@@ -239,12 +383,161 @@ impl World {
                 provider,
             });
         }
+        for user in description.user {
+            world.add_user(user, broker, &description.policy)?;
+        }
+        for provider in description.oidc_provider {
+            world.add_oidc_provider(&provider, broker)?;
+        }
+        world.iam.bind_all().map_err(|(role, error)| match error {
+            IamError::MalformedPolicyDocument(source) => WorldError::Trust { role, source },
+            source => WorldError::Iam { place: role.to_string(), source },
+        })?;
+        world.iam.begin();
         for (index, person) in world.people.iter().enumerate() {
             if world.people[..index].iter().any(|other| other.id == person.id) {
                 return Err(WorldError::Duplicate { what: "person", id: person.id.clone() });
             }
         }
         Ok(world)
+    }
+
+    fn add_role(
+        &mut self,
+        name: &str,
+        role: &RoleDescription,
+        trust: &str,
+        place: &Place<'_>,
+        policies: &BTreeMap<String, PolicyDescription>,
+    ) -> Result<(), WorldError> {
+        let role_name: RoleName = name.parse().map_err(|source| WorldError::RoleName(name.to_owned(), source))?;
+        let arn = RoleArn::new(place.partition, place.account, role_name);
+        let new = NewRole {
+            arn: arn.clone(),
+            description: role.description.clone(),
+            max_session: role.max_session,
+            tags: role.tags.clone(),
+            trust_document: place.fill(trust),
+        };
+        self.iam.insert_role(new).map_err(|error| match error {
+            IamError::MalformedPolicyDocument(source) => WorldError::Trust { role: arn.clone(), source },
+            IamError::EntityAlreadyExists { .. } => WorldError::Duplicate { what: "role", id: arn.to_string() },
+            source => WorldError::Iam { place: arn.to_string(), source },
+        })?;
+        let shown = arn.to_string();
+        for policy in &role.policies {
+            let policy = place.managed(policy, policies, &shown)?;
+            self.iam.attach_role_policy(&arn, &policy).map_err(|source| in_iam(shown.clone(), source))?;
+        }
+        for (policy, document) in &role.inline_policies {
+            self.iam
+                .put_role_policy(&arn, policy, &place.fill(document))
+                .map_err(|source| in_iam(format!("the inline policy `{policy}` of {shown}"), source))?;
+        }
+        if let Some(boundary) = &role.boundary {
+            let policy = place.managed(boundary, policies, &shown)?;
+            self.iam.set_role_boundary(&arn, Some(&policy)).map_err(|source| in_iam(shown.clone(), source))?;
+        }
+        self.roles.push(Role {
+            role_id: self.iam.role(&arn).map(|role: &IamRole| role.role_id.clone()).unwrap_or_default(),
+            arn,
+            description: role.description.clone(),
+            max_session: role.max_session,
+            catalog_max_session: role.catalog_max_session.unwrap_or(role.max_session),
+            in_catalog: role.catalog,
+            tags: role.tags.clone(),
+            session_tags: role.session_tags.clone(),
+            step_up: role.step_up.clone(),
+            story: role.story.clone(),
+        });
+        Ok(())
+    }
+
+    fn add_user(
+        &mut self,
+        user: UserDescription,
+        broker: &str,
+        policies: &BTreeMap<String, PolicyDescription>,
+    ) -> Result<(), WorldError> {
+        let name = UserName::parse(&user.name).ok_or(WorldError::UserName(user.name))?;
+        let unknown = || WorldError::UnknownAccount { place: format!("the user `{name}`"), account: user.account };
+        let account = self.account(user.account).ok_or_else(unknown)?;
+        let (partition, provider) = (account.partition, account.provider.clone());
+        let place = Place { partition, account: user.account, provider: &provider, broker };
+        let shown = format!("arn:{partition}:iam::{}:user/{name}", user.account);
+        let fail = |source| match source {
+            IamError::EntityAlreadyExists { what: "User", .. } => {
+                WorldError::Duplicate { what: "user", id: shown.clone() }
+            }
+            source => in_iam(shown.clone(), source),
+        };
+        self.iam.create_user(partition, user.account, name.clone(), user.tags).map_err(fail)?;
+        for key in user.access_keys {
+            let wrong = |rule| WorldError::AccessKey { user: shown.clone(), id: key.id.clone(), rule };
+            if key.id.len() != 20
+                || !key.id.starts_with("SBUK")
+                || !key.id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+            {
+                return Err(wrong("is not SBUK and 16 capital letters and digits"));
+            }
+            if secrecy::ExposeSecret::expose_secret(&key.secret).len() != 40 {
+                return Err(wrong("has a secret that is not of 40 characters"));
+            }
+            let key = AccessKey { id: key.id, secret: key.secret, active: key.active };
+            self.iam.create_access_key(user.account, &name, key).map_err(fail)?;
+        }
+        for device in user.mfa {
+            let device_name = device.name.unwrap_or_else(|| name.name().to_owned());
+            let serial = format!("arn:{partition}:iam::{}:mfa/{device_name}", user.account);
+            let device = MfaDevice::new(&serial, &device.seed)
+                .map_err(|source| WorldError::Mfa { serial: serial.clone(), source })?;
+            self.iam.add_mfa_device(user.account, &name, device).map_err(fail)?;
+        }
+        for policy in &user.policies {
+            let policy = place.managed(policy, policies, &shown)?;
+            self.iam.attach_user_policy(user.account, &name, &policy).map_err(fail)?;
+        }
+        for (policy, document) in &user.inline_policies {
+            self.iam
+                .put_user_policy(user.account, &name, policy, &place.fill(document))
+                .map_err(|source| in_iam(format!("the inline policy `{policy}` of {shown}"), source))?;
+        }
+        if let Some(boundary) = &user.boundary {
+            let policy = place.managed(boundary, policies, &shown)?;
+            self.iam.set_user_boundary(user.account, &name, Some(&policy)).map_err(fail)?;
+        }
+        Ok(())
+    }
+
+    fn add_oidc_provider(&mut self, provider: &OidcProviderDescription, broker: &str) -> Result<(), WorldError> {
+        let url = provider.url.replace("<broker>", broker);
+        if without_scheme(&url).is_empty() || !(url.starts_with("https://") || url.starts_with("http://")) {
+            return Err(WorldError::OidcProvider(url));
+        }
+        for account in &provider.accounts {
+            let unknown =
+                || WorldError::UnknownAccount { place: format!("the OpenID provider `{url}`"), account: *account };
+            let partition = self.account(*account).ok_or_else(unknown)?.partition;
+            self.iam.put_oidc_provider(OidcProvider {
+                arn: format!("arn:{partition}:iam::{account}:oidc-provider/{}", without_scheme(&url)),
+                account: *account,
+                url: url.clone(),
+                client_ids: provider.client_ids.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// What of the company can change while the sandbox runs, as it is at the start.
+    #[must_use]
+    pub fn iam(&self) -> &Iam {
+        &self.iam
+    }
+
+    /// The SAML providers whose metadata is described; all others are the broker.
+    #[must_use]
+    pub fn saml_providers(&self) -> &BTreeMap<SamlProviderName, MetadataSource> {
+        &self.saml_providers
     }
 
     #[must_use]
@@ -289,12 +582,61 @@ impl World {
     }
 }
 
-/// The unique id of a role. Real ones change when a role is made again; here a role is its ARN.
-fn role_id(arn: &RoleArn) -> String {
-    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let digest = openssl::sha::sha256(arn.to_string().as_bytes());
-    let rest = digest.iter().take(17).map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
-    "AROA".chars().chain(rest).collect()
+/// Where a document of the company is used.
+struct Place<'a> {
+    partition: Partition,
+    account: AccountId,
+    provider: &'a ProviderArn,
+    broker: &'a str,
+}
+
+impl Place<'_> {
+    fn fill(&self, template: &str) -> String {
+        let issuer = without_scheme(self.broker);
+        let oidc_provider = format!("arn:{}:iam::{}:oidc-provider/{issuer}", self.partition, self.account);
+        template
+            .replace("<provider>", &self.provider.to_string())
+            .replace("<oidc_provider>", &oidc_provider)
+            .replace("<issuer>", issuer)
+            .replace("<partition>", self.partition.id())
+            .replace("<account>", self.account.as_str())
+            .replace("<recipient>", self.partition.saml_recipient())
+    }
+
+    /// The ARN of a managed policy by its name: the company's own, or one of AWS.
+    fn managed(
+        &self,
+        name: &str,
+        own: &BTreeMap<String, PolicyDescription>,
+        place: &str,
+    ) -> Result<String, WorldError> {
+        if own.contains_key(name) {
+            return Ok(format!("arn:{}:iam::{}:policy/{name}", self.partition, self.account));
+        }
+        managed::find(name)
+            .map(|found| found.arn(self.partition))
+            .ok_or_else(|| WorldError::UnknownPolicy { place: place.to_owned(), policy: name.to_owned() })
+    }
+}
+
+fn in_iam(place: String, error: IamError) -> WorldError {
+    match error {
+        IamError::MalformedPolicyDocument(source) => WorldError::Policy { place, source },
+        source => WorldError::Iam { place, source },
+    }
+}
+
+fn saml_providers(
+    described: BTreeMap<SamlProviderName, SamlProviderDescription>,
+) -> Result<BTreeMap<SamlProviderName, MetadataSource>, WorldError> {
+    described
+        .into_iter()
+        .map(|(name, provider)| match (provider.metadata_url, provider.metadata) {
+            (Some(url), None) => Ok((name, MetadataSource::Url(url))),
+            (None, Some(text)) => Ok((name, MetadataSource::Inline(text))),
+            (Some(_), Some(_)) | (None, None) => Err(WorldError::SamlProvider(name)),
+        })
+        .collect()
 }
 
 #[cfg(test)]

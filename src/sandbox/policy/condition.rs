@@ -16,6 +16,9 @@ use super::{Context, ContextValue};
 /// One operator on one key: `{operator: {key: [values]}}`.
 #[derive(Debug, Clone)]
 pub struct Condition {
+    /// Operator and values as they were written.
+    operator: String,
+    wanted: Vec<String>,
     quantifier: Option<Quantifier>,
     if_exists: bool,
     negated: bool,
@@ -89,6 +92,7 @@ impl Condition {
     ///
     /// `variables` tells whether `${…}` is a variable, which depends on the version of the policy.
     pub(super) fn parse(operator: &str, key: &str, values: &[String], variables: bool) -> Option<Self> {
+        let written = operator.to_owned();
         let (quantifier, operator) = match operator.split_once(':') {
             None => (None, operator),
             Some(("ForAnyValue", rest)) => (Some(Quantifier::ForAnyValue), rest),
@@ -136,7 +140,44 @@ impl Condition {
                 }
             }
         };
-        Some(Self { quantifier, if_exists, negated, key: key.to_owned(), test })
+        Some(Self {
+            operator: written,
+            wanted: values.to_vec(),
+            quantifier,
+            if_exists,
+            negated,
+            key: key.to_owned(),
+            test,
+        })
+    }
+
+    /// The operator as it was written, with its prefix and suffix.
+    pub(super) fn operator(&self) -> &str {
+        &self.operator
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The values as they were written.
+    pub(super) fn wanted(&self) -> &[String] {
+        &self.wanted
+    }
+
+    /// Whether it can look at a key with several values.
+    pub(super) fn is_for_sets(&self) -> bool {
+        self.quantifier.is_some() || matches!(self.test, Test::Null(_))
+    }
+
+    /// Whether it holds for a key that is not there, as `ForAllValues` does.
+    pub(super) fn is_vacuous_allow(&self) -> bool {
+        self.quantifier == Some(Quantifier::ForAllValues)
+    }
+
+    /// Whether it holds only if `key` is there.
+    pub(super) fn requires(&self, key: &str) -> bool {
+        self.key.eq_ignore_ascii_case(key) && matches!(&self.test, Test::Null(values) if *values == [false])
     }
 
     /// Whether the condition holds for a request.
@@ -194,7 +235,7 @@ impl Test {
             Self::Bool(wanted) => wanted.contains(&boolean(value)?),
             Self::Binary(wanted) => wanted.contains(&STANDARD.decode(value).ok()?),
             Self::Ip(networks) => {
-                let address: IpAddr = value.parse().ok()?;
+                let address = value.parse::<IpAddr>().ok()?.to_canonical();
                 networks.iter().any(|network| network.contains(&address))
             }
             Self::Null(_) => return None,

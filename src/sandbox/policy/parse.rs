@@ -1,7 +1,8 @@
 //! The grammar of policies, and the texts IAM refuses a document with.
 
 use super::json::Json;
-use super::pattern::{Template, glob};
+use super::pattern::{self, Template, glob};
+use super::principal::Pattern;
 use super::{Actions, Condition, Effect, Policy, PolicyKind, Principals, Resources, Statement};
 
 /// Why a document is no policy of its kind. `Display` is the text IAM answers with.
@@ -31,6 +32,8 @@ pub enum PolicyError {
     InvalidPrincipal { kind: String, value: String },
     #[error("Statement IDs (SID) in a single policy must be unique.")]
     DuplicateSid,
+    #[error("Resource {0} must be in ARN format or \"*\".")]
+    NotAnArn(String),
 }
 
 use PolicyError::Syntax;
@@ -75,7 +78,8 @@ pub(super) fn policy(kind: PolicyKind, text: &str) -> Result<Policy, PolicyError
 }
 
 fn statement(kind: PolicyKind, variables: bool, json: Json, sids: &mut Vec<String>) -> Result<Statement, PolicyError> {
-    let Json::Object(members) = json else { return Err(Syntax) };
+    let Json::Object(members) = json.clone() else { return Err(Syntax) };
+    let mut own_sid = None;
     let (mut effect, mut found_principals, mut found_actions, mut found_resources) = (None, None, None, None);
     let mut conditions = Vec::new();
     for (name, value) in members {
@@ -88,6 +92,7 @@ fn statement(kind: PolicyKind, variables: bool, json: Json, sids: &mut Vec<Strin
                 if !sid.is_empty() && sids.contains(&sid) {
                     return Err(PolicyError::DuplicateSid);
                 }
+                own_sid = Some(sid.clone()).filter(|sid| !sid.is_empty());
                 sids.push(sid);
             }
             "Effect" => {
@@ -98,7 +103,7 @@ fn statement(kind: PolicyKind, variables: bool, json: Json, sids: &mut Vec<Strin
                 });
             }
             "Principal" | "NotPrincipal" => match kind {
-                PolicyKind::Session => return Err(PolicyError::PrincipalNotAllowed),
+                PolicyKind::Identity | PolicyKind::Session => return Err(PolicyError::PrincipalNotAllowed),
                 PolicyKind::Trust => once(&mut found_principals, principals(name == "NotPrincipal", value)?)?,
             },
             "Action" | "NotAction" => {
@@ -107,17 +112,12 @@ fn statement(kind: PolicyKind, variables: bool, json: Json, sids: &mut Vec<Strin
             "Resource" | "NotResource" => match kind {
                 PolicyKind::Trust if name == "Resource" => return Err(PolicyError::ProhibitedField("Resource")),
                 PolicyKind::Trust => return Err(PolicyError::ProhibitedField("NotResource")),
-                PolicyKind::Session => {
+                PolicyKind::Identity | PolicyKind::Session => {
                     let patterns = texts(value)
                         .ok_or(Syntax)?
                         .iter()
-                        .map(
-                            |text| {
-                                if variables { Template::with_variables(text) } else { Some(Template::plain(text)) }
-                            },
-                        )
-                        .collect::<Option<Vec<_>>>()
-                        .ok_or(Syntax)?;
+                        .map(|text| resource(variables, text))
+                        .collect::<Result<Vec<_>, _>>()?;
                     once(&mut found_resources, Resources { inverted: name == "NotResource", patterns })?;
                 }
             },
@@ -129,10 +129,20 @@ fn statement(kind: PolicyKind, variables: bool, json: Json, sids: &mut Vec<Strin
     let actions = found_actions.ok_or(PolicyError::NoActions)?;
     match kind {
         PolicyKind::Trust if found_principals.is_none() => return Err(PolicyError::MissingField("Principal")),
-        PolicyKind::Session if found_resources.is_none() => return Err(PolicyError::NoResources),
-        _ => {}
+        PolicyKind::Identity | PolicyKind::Session if found_resources.is_none() => {
+            return Err(PolicyError::NoResources);
+        }
+        PolicyKind::Trust | PolicyKind::Identity | PolicyKind::Session => {}
     }
-    Ok(Statement { effect, principals: found_principals, actions, resources: found_resources, conditions })
+    Ok(Statement {
+        sid: own_sid,
+        effect,
+        principals: found_principals,
+        actions,
+        resources: found_resources,
+        conditions,
+        source: json,
+    })
 }
 
 /// An element and its `Not…` form exclude each other.
@@ -172,33 +182,36 @@ fn actions(kind: PolicyKind, inverted: bool, patterns: &[String]) -> Result<Acti
     Ok(Actions { inverted, patterns })
 }
 
+/// `*`, or an ARN; what is missing of one stands for anything. Variables are possible behind the fifth colon only.
+fn resource(variables: bool, text: &str) -> Result<Template, PolicyError> {
+    let not_an_arn = || PolicyError::NotAnArn(text.to_owned());
+    if text != "*" && !text.starts_with("arn:") {
+        return Err(not_an_arn());
+    }
+    let text = pattern::completed_arn(text);
+    if !variables {
+        return Ok(Template::plain(&text));
+    }
+    let fixed: usize = text.splitn(6, ':').take(5).map(|part| part.len() + 1).sum();
+    if text != "*" && text.get(..fixed).is_some_and(|head| head.contains("${")) {
+        return Err(not_an_arn());
+    }
+    Template::with_variables(&text).ok_or(Syntax)
+}
+
 fn principals(inverted: bool, value: Json) -> Result<Principals, PolicyError> {
-    let mut principals = Principals { inverted, everyone: false, federated: Vec::new() };
     let kinds = match value {
-        Json::Text(text) if text == "*" => {
-            principals.everyone = true;
-            return Ok(principals);
-        }
+        Json::Text(text) if text == "*" => return Ok(Principals { inverted, patterns: vec![Pattern::Everyone] }),
         Json::Object(kinds) if !kinds.is_empty() => kinds,
         _ => return Err(Syntax),
     };
+    let mut patterns = Vec::new();
     for (kind, values) in kinds {
-        let values = texts(values).ok_or(Syntax)?;
-        for value in &values {
-            let everyone = kind == "AWS" && value == "*";
-            if (value.contains(['*', '?']) && !everyone) || value.is_empty() {
-                return Err(PolicyError::InvalidPrincipal { kind, value: value.clone() });
-            }
-            principals.everyone |= everyone;
-        }
-        match kind.as_str() {
-            "Federated" => principals.federated.extend(values),
-            // Nobody here signs a call to assume a role, so these are understood and match no one.
-            "AWS" | "Service" | "CanonicalUser" => {}
-            _ => return Err(Syntax),
+        for value in texts(values).ok_or(Syntax)? {
+            patterns.push(Pattern::parse(&kind, &value)?);
         }
     }
-    Ok(principals)
+    Ok(Principals { inverted, patterns })
 }
 
 fn condition_block(variables: bool, value: Json) -> Result<Vec<Condition>, PolicyError> {

@@ -150,6 +150,12 @@ pub fn glob(pattern: &str, text: &str) -> bool {
     matches(&tokens, text)
 }
 
+/// An ARN with all six parts: `arn:aws:sqs` means `arn:aws:sqs:*:*:*`.
+pub fn completed_arn(text: &str) -> String {
+    let missing = if text == "*" { 0 } else { 5_usize.saturating_sub(text.bytes().filter(|b| *b == b':').count()) };
+    format!("{text}{}", ":*".repeat(missing))
+}
+
 /// ARNs match part by part: a wildcard never crosses one of the first five colons.
 pub fn arn_matches(tokens: &[Token], arn: &str) -> bool {
     if tokens == [Token::Run] {

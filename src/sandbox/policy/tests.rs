@@ -15,8 +15,12 @@ fn allow_if(condition: &str) -> Policy {
     ))
 }
 
+fn provider(arn: &str) -> Principal {
+    Principal::SamlProvider(arn.parse().unwrap())
+}
+
 fn ask(policy: &Policy, context: &Context) -> Decision {
-    policy.decide(&Request { federated: Some(PROVIDER), action: ACTION, resource: None, context })
+    policy.decide(&Request { principal: &provider(PROVIDER), action: ACTION, resource: None, context }).decision
 }
 
 fn context(one: &[(&str, &str)], many: &[(&str, &[&str])]) -> Context {
@@ -40,16 +44,12 @@ fn holds(condition: &str, context: &Context) -> bool {
 fn a_provider_that_is_not_named_is_denied_implicitly() {
     let policy = allow_if("{}");
     assert_eq!(ask(&policy, &Context::default()), Decision::Allow);
-    let other = Request {
-        federated: Some("arn:aws:iam::111122223333:saml-provider/other"),
-        action: ACTION,
-        resource: None,
-        context: &Context::default(),
-    };
-    assert_eq!(policy.decide(&other), Decision::ImplicitDeny);
-    assert_eq!(policy.decide(&Request { federated: None, ..other }), Decision::ImplicitDeny);
-    let tag = Request { federated: Some(PROVIDER), action: "sts:TagSession", ..other };
-    assert_eq!(policy.decide(&tag), Decision::ImplicitDeny);
+    let (known, other, context) =
+        (provider(PROVIDER), provider("arn:aws:iam::111122223333:saml-provider/other"), Context::default());
+    for (principal, action) in [(&other, ACTION), (&Principal::Anonymous, ACTION), (&known, "sts:TagSession")] {
+        let request = Request { principal, action, resource: None, context: &context };
+        assert_eq!(policy.decide(&request).decision, Decision::ImplicitDeny);
+    }
 }
 
 #[test]
@@ -67,9 +67,10 @@ fn not_principal_and_not_action_invert_the_match() {
         r#"{{"Effect":"Allow","NotPrincipal":{{"Federated":"{PROVIDER}"}},"NotAction":"sts:TagSession"}}"#
     ));
     assert_eq!(ask(&policy, &Context::default()), Decision::ImplicitDeny);
-    let other = Request { federated: Some("x"), action: ACTION, resource: None, context: &Context::default() };
-    assert_eq!(policy.decide(&other), Decision::Allow);
-    assert_eq!(policy.decide(&Request { action: "sts:tagsession", ..other }), Decision::ImplicitDeny);
+    let (other, context) = (provider("arn:aws:iam::111122223333:saml-provider/x"), Context::default());
+    let asked = |action| Request { principal: &other, action, resource: None, context: &context };
+    assert_eq!(policy.decide(&asked(ACTION)).decision, Decision::Allow);
+    assert_eq!(policy.decide(&asked("sts:TagSession")).decision, Decision::ImplicitDeny);
 }
 
 #[test]
@@ -222,7 +223,8 @@ fn a_session_policy_matches_resources_by_arn_part() {
     .unwrap();
     let context = context(&[("aws:PrincipalTag/team", "a")], &[]);
     let ask = |action, resource| {
-        policy.decide(&Request { federated: None, action, resource: Some(resource), context: &context })
+        let principal = &Principal::Anonymous;
+        policy.decide(&Request { principal, action, resource: Some(resource), context: &context }).decision
     };
     assert_eq!(ask("s3:GetObject", "arn:aws:s3:::logs-a/x/y:z"), Decision::Allow);
     assert_eq!(ask("s3:GetObject", "arn:aws:s3:::logs-b/x"), Decision::ImplicitDeny);
@@ -300,7 +302,11 @@ fn malformed_documents_are_refused_with_the_text_of_iam() {
 fn any_statement() -> impl Strategy<Value = (bool, String)> {
     (
         any::<bool>(),
-        prop::sample::select(vec!["\"*\"", r#"{"Federated":"PROVIDER"}"#, r#"{"Federated":"other"}"#]),
+        prop::sample::select(vec![
+            "\"*\"",
+            r#"{"Federated":"PROVIDER"}"#,
+            r#"{"Federated":"arn:aws:iam::111122223333:saml-provider/other"}"#,
+        ]),
         prop::sample::select(vec!["sts:*", "*", ACTION, "sts:TagSession", "sts:AssumeRole*"]),
         prop::sample::select(vec![
             "{}",

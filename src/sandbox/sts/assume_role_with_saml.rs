@@ -25,10 +25,11 @@ use crate::saml::message::{Assertion, Attribute, Response};
 use crate::saml::names;
 use crate::saml::signature;
 use crate::sandbox::State;
+use crate::sandbox::authorize::{self, Assumption, Bearer, Way, Wire};
 use crate::sandbox::credentials::{AssumedRole, Holder, How, Origin, Session, SessionPolicies};
-use crate::sandbox::policy::{Context, Decision, Policy, PolicyKind, Request};
+use crate::sandbox::iam::{Iam, Role};
+use crate::sandbox::policy::{Context, Policy, PolicyKind, Principal};
 use crate::sandbox::providers::TrustedProvider;
-use crate::sandbox::world::{Account, Role};
 
 const ACTION: &str = "sts:AssumeRoleWithSAML";
 const PREFIX: &str = "https://aws.amazon.com/SAML/Attributes/";
@@ -84,11 +85,10 @@ pub async fn run(state: &web::Data<State>, call: &Call<'_>) -> Result<Vec<Member
             call.request_id,
         )
     };
-    let account = state
-        .world
-        .account(input.provider.account())
-        .filter(|account| account.provider == input.provider)
-        .ok_or_else(no_provider)?;
+    let iam = state.iam.now();
+    if !iam.has_saml_provider(&input.provider) {
+        return Err(no_provider());
+    }
     let provider = state
         .providers
         .get(input.provider.name(), call.now)
@@ -118,12 +118,11 @@ pub async fn run(state: &web::Data<State>, call: &Call<'_>) -> Result<Vec<Member
     let Some((subject, subject_type)) = claims.subject.clone() else {
         return Err(denied("the assertion has no NameID"));
     };
-    let role = state.world.role(&input.role).ok_or_else(|| denied("there is no such role"))?;
+    let role = iam.role(&input.role).ok_or_else(|| denied("there is no such role"))?;
     if role.arn.role().name().starts_with("AWSReservedSSO_") {
         return Err(denied("roles of Identity Center are not for SAML providers"));
     }
-    let context = context(call, account, role, &input.provider, &claims);
-    authorize(role, &input.provider, &claims, &context)?;
+    authorize(call, &iam, &input, &claims)?;
     let seconds = duration(&input, &claims, role, call.now)?;
     let name_qualifier = name_qualifier(&claims.issuer, &input.provider);
 
@@ -558,9 +557,18 @@ fn condition_keys(attributes: &[Attribute<'_>]) -> Vec<(&'static str, KeyKind, V
     keys
 }
 
-/// What the trust policy may look at.
-fn context(call: &Call<'_>, account: &Account, role: &Role, provider: &ProviderArn, claims: &Claims) -> Context {
-    let mut context = Context::default();
+/// What only an assertion tells.
+fn context(call: &Call<'_>, provider: &ProviderArn, claims: &Claims) -> Context {
+    let region = provider.partition().default_region();
+    let wire = Wire {
+        now: call.now,
+        source_ip: call.source_ip,
+        secure_transport: call.secure_transport,
+        user_agent: call.user_agent(),
+        referer: None,
+        region: region.as_str(),
+    };
+    let mut context = wire.context();
     context.set("saml:aud", &claims.recipient);
     context.set("saml:iss", &claims.issuer);
     if let Some((subject, subject_type)) = &claims.subject {
@@ -575,57 +583,29 @@ fn context(call: &Call<'_>, account: &Account, role: &Role, provider: &ProviderA
             _ => context.set_many(key, values.iter().cloned()),
         }
     }
-    context.set("sts:RoleSessionName", &claims.session_name);
-    if let Some(identity) = &claims.source_identity {
-        context.set("sts:SourceIdentity", identity);
-    }
-    context.set_many("sts:TransitiveTagKeys", claims.transitive_tag_keys.iter().cloned());
-    context.set_many("aws:TagKeys", claims.tags.keys().cloned());
-    for (key, value) in &claims.tags {
-        context.set(&format!("aws:RequestTag/{key}"), value);
-        context.set(&format!("aws:PrincipalTag/{key}"), value);
-    }
     context.set("aws:FederatedProvider", provider.to_string());
-    context.set("aws:ResourceAccount", account.id.as_str());
-    for (key, value) in &role.tags {
-        context.set(&format!("aws:ResourceTag/{key}"), value);
-        context.set(&format!("iam:ResourceTag/{key}"), value);
-    }
-    if let Some(address) = call.source_ip {
-        context.set("aws:SourceIp", address.to_string());
-    }
-    if let Some(agent) = call.user_agent() {
-        context.set("aws:UserAgent", agent);
-    }
-    context.set("aws:SecureTransport", call.secure_transport.to_string());
-    context.set("aws:CurrentTime", names::date_time(call.now));
-    context.set("aws:EpochTime", call.now.as_second().to_string());
-    context.set("aws:RequestedRegion", account.partition.default_region().as_str());
-    context.set("aws:ViaAWSService", "false");
-    context.set("aws:PrincipalIsAWSService", "false");
     context
 }
 
 /// Every action the call amounts to must be allowed; the refusal names the one that is not, and not why.
-fn authorize(role: &Role, provider: &ProviderArn, claims: &Claims, context: &Context) -> Result<(), StsError> {
-    let mut needed = vec![ACTION];
-    if !claims.tags.is_empty() || !claims.transitive_tag_keys.is_empty() {
-        needed.push("sts:TagSession");
+fn authorize(call: &Call<'_>, iam: &Iam, input: &Input, claims: &Claims) -> Result<(), StsError> {
+    let bearer = Bearer { principal: Principal::SamlProvider(input.provider.clone()), session: None };
+    let asked = Assumption {
+        way: Way::Saml,
+        role: &input.role,
+        session_name: &claims.session_name,
+        external_id: None,
+        tags: &claims.tags,
+        transitive_tag_keys: &claims.transitive_tag_keys,
+        source_identity: claims.source_identity.as_deref(),
+        mfa: false,
+        provided_contexts: false,
+        context: context(call, &input.provider, claims),
+    };
+    match authorize::assume(iam, &bearer, &asked).denied() {
+        None => Ok(()),
+        Some(answer) => Err(StsError::not_authorized(&answer.action).because(answer.why())),
     }
-    if claims.source_identity.is_some() {
-        needed.push("sts:SetSourceIdentity");
-    }
-    let provider = provider.to_string();
-    for action in needed {
-        let request = Request { federated: Some(&provider), action, resource: None, context };
-        let why = match role.trust().decide(&request) {
-            Decision::Allow => continue,
-            Decision::ImplicitDeny => "no statement of the role's trust policy allows it",
-            Decision::ExplicitDeny => "a statement of the role's trust policy denies it",
-        };
-        return Err(StsError::not_authorized(action).because(why));
-    }
-    Ok(())
 }
 
 /// How long the credentials live, in seconds.

@@ -16,6 +16,7 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
+use super::authorize::Bearer;
 use super::credentials::Session;
 use super::faults::{self, Failure, Met, Service};
 use super::{State, landing};
@@ -129,8 +130,10 @@ pub fn authenticate(state: &State, request: &HttpRequest<'_>, service: &str) -> 
 }
 
 impl Keyring for State {
-    fn long_term(&self, _access_key_id: &str) -> Option<LongTermKey> {
-        None
+    fn long_term(&self, access_key_id: &str) -> Option<LongTermKey> {
+        let iam = self.iam.now();
+        let (user, key) = iam.user_of_key(access_key_id)?;
+        Some(LongTermKey { owner: user.owner(), secret: key.secret.clone(), active: key.active })
     }
 
     fn session(&self, access_key_id: &str, token: &str) -> Option<Session> {
@@ -143,6 +146,17 @@ impl Keyring for State {
 
     fn is_alive(&self, session: &Session) -> bool {
         self.world_has(session)
+    }
+}
+
+impl Caller {
+    /// The caller as policies see it: what [`authorize`](super::authorize) asks for.
+    #[must_use]
+    pub fn bearer(&self) -> Bearer {
+        match self {
+            Self::LongTerm(owner) => Bearer::of_owner(owner),
+            Self::Session(session) => Bearer::of_session(session),
+        }
     }
 }
 
