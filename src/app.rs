@@ -48,6 +48,7 @@ use crate::flows::{Ground, Tasks};
 use crate::issuance::federation::{Federation, FederationSettings};
 use crate::issuance::metadata::Metadata;
 use crate::issuance::sts::{Addresses, Sts, StsSettings};
+use crate::issuance::web_identity::Minter;
 use crate::issuance::{Consoles, Issuer, Parts, Regions};
 use crate::saml::key::{KeySize, SigningKey};
 use crate::store::keys::StoredKey;
@@ -283,6 +284,7 @@ impl App {
         let issuer = Arc::new(Issuer::new(Parts {
             entity_id: config.keys.entity_id.clone(),
             signer: Arc::new(aws_key),
+            tokens: Minter { issuer: config.keys.tokens.issuer.clone(), keys: Arc::new(token_keys.clone()) },
             sts: Sts::new(
                 http.clone(),
                 StsSettings {

@@ -9,6 +9,7 @@ use super::assertion::{self, Assertion};
 use super::console::ConsoleDestination;
 use super::federation::{ConsoleLogin, Federation, FederationError};
 use super::sts::{Answer, AssumeRoleWithSaml, Operation, Sts, StsError};
+use super::web_identity::Minter;
 use crate::access::Permit;
 use crate::aws::{Credentials, Partition, Region, RoleArn, SessionDuration, SessionName};
 use crate::saml::write::{Signer, WriteError};
@@ -62,6 +63,8 @@ pub struct Parts {
     /// Our name toward AWS, as in the metadata.
     pub entity_id: String,
     pub signer: Arc<dyn Signer>,
+    /// What signs for accounts that trust us as an OpenID provider.
+    pub tokens: Minter,
     pub sts: Sts,
     pub federation: Federation,
     pub regions: Regions,

@@ -13,8 +13,10 @@ use rolegate::identity::{Attributes, Authentication, Groups, NameIdQualifiers, S
 use rolegate::issuance::federation::{Federation, FederationSettings};
 use rolegate::issuance::formats::Context;
 use rolegate::issuance::sts::{Addresses, Sts, StsSettings};
+use rolegate::issuance::web_identity::{Minter, OneKey};
 use rolegate::issuance::{Format, Issuer, Parts, Regions};
 use rolegate::saml::key::{KeySize, SigningKey};
+use rolegate::saml::write::Signer;
 use rolegate::sys::{Clock, ExposeSecret, SecretString, SystemClock, SystemRng};
 
 use crate::peers::{AwsKeys, Moto, get_caller_identity};
@@ -177,9 +179,11 @@ async fn an_sts_that_is_not_ours_takes_our_assertion_and_its_keys_work() {
     let key = SigningKey::generate(KeySize::Rsa2048, "broker.example", now, &SystemRng).unwrap();
     let http = rolegate::sys::http::client(Duration::from_secs(2)).unwrap();
     let home = "https://broker.example/".parse().unwrap();
+    let key: Arc<dyn Signer> = Arc::new(key);
     let issuer = Issuer::new(Parts {
         entity_id: "https://broker.example/aws/saml-metadata.xml".to_owned(),
-        signer: Arc::new(key),
+        signer: Arc::clone(&key),
+        tokens: Minter { issuer: "https://broker.example".to_owned(), keys: Arc::new(OneKey(key)) },
         sts: Sts::new(
             http.clone(),
             StsSettings {

@@ -9,6 +9,7 @@ use crate::issuance::Consoles;
 use crate::issuance::fake::{Fake, KEY, NOW, Reply, form, permit};
 use crate::issuance::federation::FederationSettings;
 use crate::issuance::sts::{Addresses, StsSettings};
+use crate::issuance::web_identity::OneKey;
 use crate::sys::{ManualClock, SeededRng};
 
 fn issuer(endpoint: &Url) -> Issuer {
@@ -24,6 +25,7 @@ fn issuer(endpoint: &Url) -> Issuer {
     Issuer::new(Parts {
         entity_id: "https://broker.example/".to_owned(),
         signer: KEY.clone(),
+        tokens: Minter { issuer: "https://broker.example".to_owned(), keys: Arc::new(OneKey(KEY.clone())) },
         sts: Sts::new(http.clone(), sts, clock.clone()),
         federation: Federation::new(http, federation),
         regions: Regions::default(),

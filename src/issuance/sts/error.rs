@@ -33,6 +33,7 @@ impl fmt::Display for Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeniedAction {
     AssumeRoleWithSaml,
+    AssumeRoleWithWebIdentity,
     TagSession,
     SetSourceIdentity,
 }
@@ -50,8 +51,14 @@ pub enum StsError {
     IssuerMismatch(Refusal),
     #[error("STS does not find the pair of role and provider in the assertion ({0})")]
     PairMissing(Refusal),
-    #[error("STS refused the assertion ({0})")]
+    #[error("STS refused what we say about the person ({0})")]
     AssertionRefused(Refusal),
+    #[error("the account has no OpenID provider for our issuer ({0})")]
+    OidcProviderMissing(Refusal),
+    #[error("the account's OpenID provider does not list the audience of our tokens ({0})")]
+    AudienceUnknown(Refusal),
+    #[error("STS could not fetch our keys, or does not find the one we signed with ({0})")]
+    KeysUnreachable(Refusal),
     #[error("the role's trust policy refuses, or there is no such role ({refusal})")]
     TrustPolicyRefuses { action: DeniedAction, refusal: Refusal },
     #[error("the duration is above the role's maximum ({0})")]
@@ -95,6 +102,9 @@ impl StsError {
             Self::IssuerMismatch(_) => "sts-issuer-mismatch",
             Self::PairMissing(_) => "sts-pair-missing",
             Self::AssertionRefused(_) => "sts-assertion-refused",
+            Self::OidcProviderMissing(_) => "sts-oidc-provider-missing",
+            Self::AudienceUnknown(_) => "sts-audience-unknown",
+            Self::KeysUnreachable(_) => "sts-keys-unreachable",
             Self::TrustPolicyRefuses { .. } => "sts-trust-policy-refuses",
             Self::DurationAboveMaximum(_) => "sts-duration-above-maximum",
             Self::TagsTooLarge(_) => "sts-tags-too-large",
@@ -141,7 +151,23 @@ impl StsError {
                 "AWS refused what Rolegate says about you. A Rolegate administrator finds AWS's reason in the audit \
                  log."
             }
-            Self::TrustPolicyRefuses { action: DeniedAction::AssumeRoleWithSaml, .. } => {
+            Self::OidcProviderMissing(_) => {
+                "This account has no OpenID Connect provider for Rolegate. Whoever administers the account must create \
+                 it with Rolegate's issuer as its URL, byte for byte."
+            }
+            Self::AudienceUnknown(_) => {
+                "The OpenID Connect provider in this account does not list the audience that Rolegate uses for it. \
+                 Whoever administers the account must add it to the provider's client IDs, or a Rolegate administrator \
+                 must correct oidc_audience in the catalog."
+            }
+            Self::KeysUnreachable(_) => {
+                "AWS could not fetch Rolegate's public keys. Please try again in a minute; if it goes on, whoever runs \
+                 Rolegate must check that AWS reaches its key set: `rolegate doctor` tells."
+            }
+            Self::TrustPolicyRefuses {
+                action: DeniedAction::AssumeRoleWithSaml | DeniedAction::AssumeRoleWithWebIdentity,
+                ..
+            } => {
                 "The role does not trust Rolegate, or it does not exist. Whoever administers the account must check \
                  the role's name and its trust policy."
             }
@@ -198,6 +224,9 @@ impl StsError {
             | Self::IssuerMismatch(refusal)
             | Self::PairMissing(refusal)
             | Self::AssertionRefused(refusal)
+            | Self::OidcProviderMissing(refusal)
+            | Self::AudienceUnknown(refusal)
+            | Self::KeysUnreachable(refusal)
             | Self::TrustPolicyRefuses { refusal, .. }
             | Self::DurationAboveMaximum(refusal)
             | Self::TagsTooLarge(refusal)
@@ -270,12 +299,18 @@ impl StsError {
             "InvalidIdentityToken" if says("Specified provider doesn't exist") => Self::ProviderMissing(refusal),
             "InvalidIdentityToken" if says("Issuer not present in specified provider") => Self::IssuerMismatch(refusal),
             "InvalidIdentityToken" if says("doesn't contain the requested Role") => Self::PairMissing(refusal),
+            "InvalidIdentityToken" if says("No OpenIDConnect provider found") => Self::OidcProviderMissing(refusal),
+            "InvalidIdentityToken" if says("Incorrect token audience") => Self::AudienceUnknown(refusal),
+            "InvalidIdentityToken" if says("Couldn't retrieve verification key") => Self::KeysUnreachable(refusal),
+            "IDPCommunicationError" => Self::KeysUnreachable(refusal),
             "InvalidIdentityToken" | "IDPRejectedClaim" => Self::AssertionRefused(refusal),
             "AccessDenied" => {
                 let action = if says("sts:TagSession") {
                     DeniedAction::TagSession
                 } else if says("sts:SetSourceIdentity") {
                     DeniedAction::SetSourceIdentity
+                } else if says("sts:AssumeRoleWithWebIdentity") {
+                    DeniedAction::AssumeRoleWithWebIdentity
                 } else {
                     DeniedAction::AssumeRoleWithSaml
                 };

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod assume_role_with_saml;
+mod assume_role_with_web_identity;
 mod client;
 mod error;
 mod http;
@@ -9,6 +10,7 @@ mod operation;
 
 pub use addresses::Addresses;
 pub(super) use assume_role_with_saml::AssumeRoleWithSaml;
+pub(super) use assume_role_with_web_identity::AssumeRoleWithWebIdentity;
 pub use client::{Sts, StsSettings};
 pub use error::{DeniedAction, Refusal, StsError};
 pub(super) use operation::{Answer, Operation};

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::assume_role_with_saml::AssumeRoleWithSaml;
+use super::assume_role_with_web_identity::AssumeRoleWithWebIdentity;
 use super::error::StsError;
 use crate::aws::{Credentials, PolicyArn, Region, SessionPolicy};
 
@@ -17,6 +18,7 @@ use crate::aws::{Credentials, PolicyArn, Region, SessionPolicy};
 #[derive(Debug, Clone, Copy)]
 pub(in crate::issuance) enum Operation<'a> {
     AssumeRoleWithSaml(AssumeRoleWithSaml<'a>),
+    AssumeRoleWithWebIdentity(AssumeRoleWithWebIdentity<'a>),
 }
 
 /// What STS answered.
@@ -39,6 +41,7 @@ impl Operation<'_> {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::AssumeRoleWithSaml(_) => "AssumeRoleWithSAML",
+            Self::AssumeRoleWithWebIdentity(_) => "AssumeRoleWithWebIdentity",
         }
     }
 
@@ -46,6 +49,7 @@ impl Operation<'_> {
     pub async fn send(&self, sdk: &Client, here: Builder, region: &Region) -> Result<Answer, StsError> {
         match self {
             Self::AssumeRoleWithSaml(operation) => operation.send(sdk, here, region).await,
+            Self::AssumeRoleWithWebIdentity(operation) => operation.send(sdk, here, region).await,
         }
     }
 }

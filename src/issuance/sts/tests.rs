@@ -6,11 +6,12 @@ use url::Url;
 
 use super::addresses::Place;
 use super::*;
-use crate::aws::{EndpointKind, Partition, Region, RoleArn, SessionPolicy};
+use crate::aws::{EndpointKind, Partition, Region, RoleArn, SessionName, SessionPolicy, SourceIdentity};
 use crate::issuance::assertion::Assertion;
 use crate::issuance::breaker::FAILURES;
-use crate::issuance::fake::{Fake, NOW, ROLE, Reply, form, hour};
-use crate::sys::{Clock as _, ManualClock};
+use crate::issuance::fake::{Fake, KEY, NOW, ROLE, Reply, asha, form, hour};
+use crate::issuance::web_identity::{self, Statement};
+use crate::sys::{Clock as _, ManualClock, SeededRng};
 
 fn sts(max_attempts: u32, endpoint: Option<&Url>, clock: &Arc<ManualClock>) -> Sts {
     let settings = StsSettings {
@@ -137,6 +138,29 @@ async fn every_refusal_says_who_must_fix_what() {
         ),
         (400, invalid, "RoleSessionName is required in AuthnResponse", "sts-assertion-refused", "audit"),
         (403, "IDPRejectedClaim", "no", "sts-assertion-refused", "audit"),
+        (
+            400,
+            invalid,
+            "No OpenIDConnect provider found in your account for https://aws.corp.example",
+            "sts-oidc-provider-missing",
+            "create it",
+        ),
+        (400, invalid, "Incorrect token audience", "sts-audience-unknown", "client IDs"),
+        (
+            400,
+            invalid,
+            "Couldn't retrieve verification key from your identity provider,  please reference \
+             AssumeRoleWithWebIdentity documentation for requirements",
+            "sts-keys-unreachable",
+            "public keys",
+        ),
+        (
+            403,
+            "AccessDenied",
+            "Not authorized to perform sts:AssumeRoleWithWebIdentity",
+            "sts-trust-policy-refuses",
+            "does not trust",
+        ),
         (
             403,
             "AccessDenied",
@@ -483,4 +507,62 @@ fn where_validated_cryptography_is_wanted_no_region_without_it_is_called() {
     assert_eq!(hosts, ["sts-fips.us-east-1.amazonaws.com", "sts-fips.us-west-2.amazonaws.com"]);
     let refused = places(&["eu-west-1", "us-east-1"]).unwrap_err();
     assert_eq!((refused.code(), refused.is_temporary()), ("sts-no-endpoint", false));
+}
+
+/// Asks with a token that was really minted.
+async fn assume_with_token(url: &Url) -> (Result<Answer, StsError>, String) {
+    let role: RoleArn = ROLE.parse().unwrap();
+    let statement = Statement {
+        issuer: "https://aws.corp.example",
+        audience: "sts.amazonaws.com",
+        subject: &asha(),
+        role: &role,
+        source_identity: &SourceIdentity::for_person("asha@corp.example"),
+        tags: &[],
+        transitive: &[],
+    };
+    let token = web_identity::mint(&statement, &**KEY, NOW.parse().unwrap(), &SeededRng::new(1)).unwrap();
+    let session_name = SessionName::for_person("asha@corp.example");
+    let operation = Operation::AssumeRoleWithWebIdentity(AssumeRoleWithWebIdentity {
+        role: &role,
+        session_name: &session_name,
+        token: &token,
+        duration: hour(),
+        session_policy: &SessionPolicy::default(),
+    });
+    let answer = sts(3, Some(url), &clock()).ask(operation, Partition::Aws, &[region("eu-west-1")]).await;
+    (answer, token.text().expose_secret().to_owned())
+}
+
+#[tokio::test]
+async fn a_token_becomes_credentials_by_a_request_that_is_unsigned_and_says_exactly_what_was_asked() {
+    let reply = Reply::credentials("2026-11-21T13:00:00Z");
+    let body = reply.body.replace("AssumeRoleWithSAML", "AssumeRoleWithWebIdentity");
+    let fake = Fake::answering(vec![Reply { body, ..reply }]).await;
+    let (answer, token) = assume_with_token(&fake.url).await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.credentials.access_key_id, "ASIAEXAMPLEEXAMPLE12");
+    assert!(answer.principal_arn.unwrap().ends_with("assumed-role/ReadOnly/asha@corp.example"));
+    let request = fake.requests().remove(0);
+    let head = request.split_once("\r\n\r\n").unwrap().0.to_ascii_lowercase();
+    assert!(!head.contains("authorization") && !head.contains("x-amz-security-token"), "{head}");
+    let expected = [
+        ("Action", "AssumeRoleWithWebIdentity"),
+        ("DurationSeconds", "3600"),
+        ("RoleArn", ROLE),
+        ("RoleSessionName", "asha@corp.example"),
+        ("Version", "2011-06-15"),
+        ("WebIdentityToken", token.as_str()),
+    ];
+    assert_eq!(form(&request), expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+}
+
+#[tokio::test]
+async fn where_sts_cannot_fetch_our_keys_it_is_asked_again_and_is_not_to_blame() {
+    let text = "The identity provider could not be reached";
+    let fake = Fake::answering(vec![Reply::refusal(400, "IDPCommunicationError", text)]).await;
+    let (answer, _) = assume_with_token(&fake.url).await;
+    let error = answer.unwrap_err();
+    assert_eq!((error.code(), fake.requests().len()), ("sts-keys-unreachable", 3));
+    assert!(!error.is_temporary(), "no breaker opens for it, and another region would not know better");
 }

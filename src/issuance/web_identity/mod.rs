@@ -53,10 +53,28 @@ pub trait CurrentKey: Send + Sync + fmt::Debug {
     fn current(&self) -> BoxFuture<'_, Result<Arc<dyn Signer>, NoKey>>;
 }
 
+/// The same key for ever: what a test signs with that has no database.
+#[derive(Debug)]
+pub struct OneKey(pub Arc<dyn Signer>);
+
+impl CurrentKey for OneKey {
+    fn current(&self) -> BoxFuture<'_, Result<Arc<dyn Signer>, NoKey>> {
+        Box::pin(std::future::ready(Ok(Arc::clone(&self.0))))
+    }
+}
+
 /// There is no key to sign with.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no key to sign the token with")]
 pub struct NoKey(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// What makes us an issuer.
+#[derive(Debug, Clone)]
+pub struct Minter {
+    /// Who we are toward AWS, the `iss` of every token.
+    pub issuer: String,
+    pub keys: Arc<dyn CurrentKey>,
+}
 
 /// What a token says.
 #[derive(Debug, Clone, Copy)]
