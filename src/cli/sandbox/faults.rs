@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -149,12 +150,12 @@ pub async fn run(args: FaultsArgs) -> Result<(), FaultsCommandError> {
     let client = crate::sys::http::client_of(&url, CONNECT_TIMEOUT).map_err(unreachable)?;
     let mut request = client.request(method, url).timeout(TIMEOUT);
     if let Some(body) = body {
-        request = request.json(&body);
+        request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
     }
     let answer = request.send().await.map_err(unreachable)?;
     let status = answer.status();
-    let answer = answer.json::<Value>().await;
-    match answer {
+    let text = answer.text().await.map_err(unreachable)?;
+    match serde_json::from_str::<Value>(&text) {
         Ok(shown) if status.is_success() && shown.get("counts").is_some() => {
             println!("{shown:#}");
             Ok(())
