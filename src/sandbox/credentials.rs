@@ -2,7 +2,7 @@
 //! derived from the key id. They go on working after a restart, and two sandboxes on one directory agree.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -271,7 +271,7 @@ impl Mint {
     pub fn issue(&self, session: &Session, rng: &dyn Rng) -> Credentials {
         let access_key_id = access_key_id(session, rng);
         let claims = serde_json::to_vec(session).expect("a session is plain text and numbers");
-        let token = self.sealing.seal(&place(&access_key_id), &packed(&claims), rng);
+        let token = self.sealing.seal(&place(&access_key_id), &deflated(&claims), rng);
         Credentials {
             secret_access_key: self.secret(&access_key_id),
             session_token: SecretString::from(STANDARD.encode(token)),
@@ -291,15 +291,23 @@ impl Mint {
     pub fn open(&self, access_key_id: &str, token: &str) -> Option<Session> {
         let sealed = STANDARD.decode(token).ok()?;
         let claims = self.sealing.open(&place(access_key_id), &sealed).ok()?;
-        // Only what was packed here opens, so that its size is what it was.
-        serde_json::from_reader(DeflateDecoder::new(claims.as_slice())).ok()
+        serde_json::from_slice(&inflated(&claims)?).ok()
     }
 }
 
 /// Compressed, so that a session with many tags and a policy still fits into a header.
-fn packed(claims: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn deflated(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(claims).and_then(|()| encoder.finish()).expect("writing to memory cannot fail")
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("writing to memory cannot fail")
+}
+
+/// What [`deflated`] was given. Only for what was sealed here: its size is then what it was.
+#[must_use]
+pub fn inflated(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    DeflateDecoder::new(bytes).read_to_end(&mut out).ok()?;
+    Some(out)
 }
 
 fn place(access_key_id: &str) -> String {

@@ -56,6 +56,8 @@ pub struct Iam {
     policies: BTreeMap<String, Arc<ManagedPolicy>>,
     saml_providers: Vec<ProviderArn>,
     oidc_providers: Vec<OidcProvider>,
+    /// Long-term keys of accounts themselves.
+    root_keys: Vec<(Owner, AccessKey)>,
     /// How many things were made since the start: what is made again under an old name gets another unique id.
     made: u64,
 }
@@ -276,6 +278,15 @@ impl Iam {
         self.users().find_map(|user| user.keys.iter().find(|key| key.id == access_key_id).map(|key| (user, key)))
     }
 
+    /// Whose long-term key this is, where it may be the root's.
+    #[must_use]
+    pub fn owner_of_key(&self, access_key_id: &str) -> Option<(Owner, &AccessKey)> {
+        let of_root = || self.root_keys.iter().find(|(_, key)| key.id == access_key_id);
+        self.user_of_key(access_key_id)
+            .map(|(user, key)| (user.owner(), key))
+            .or_else(|| of_root().map(|(owner, key)| (owner.clone(), key)))
+    }
+
     /// The managed policy of an ARN, as an account sees it: its own, and those of AWS in its partition. `None` for
     /// policies of other accounts too, which STS and IAM refuse.
     #[must_use]
@@ -337,6 +348,23 @@ impl Iam {
         if !self.has_saml_provider(&arn) {
             self.saml_providers.push(arn);
         }
+    }
+
+    /// Gives an account's root a long-term key.
+    ///
+    /// # Errors
+    /// [`IamError::EntityAlreadyExists`] when anybody has a key of this id.
+    pub fn create_root_key(
+        &mut self,
+        partition: Partition,
+        account: AccountId,
+        key: AccessKey,
+    ) -> Result<(), IamError> {
+        if self.owner_of_key(&key.id).is_some() {
+            return Err(IamError::EntityAlreadyExists { what: "Access key", name: key.id });
+        }
+        self.root_keys.push((Owner::Root { partition, account }, key));
+        Ok(())
     }
 
     /// Adds an OpenID provider, or replaces the one of the same issuer.
@@ -524,7 +552,7 @@ impl Iam {
     /// # Errors
     /// [`IamError::NoSuchEntity`], [`IamError::EntityAlreadyExists`] when anybody has a key of this id.
     pub fn create_access_key(&mut self, account: AccountId, user: &UserName, key: AccessKey) -> Result<(), IamError> {
-        if self.user_of_key(&key.id).is_some() {
+        if self.owner_of_key(&key.id).is_some() {
             return Err(IamError::EntityAlreadyExists { what: "Access key", name: key.id });
         }
         self.user_mut(account, user)?.keys.push(key);

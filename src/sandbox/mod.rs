@@ -5,7 +5,7 @@
 //!
 //! | Path | What |
 //! | --- | --- |
-//! | `POST /`, `GET /?Action=…` | [`sts`]: AssumeRoleWithSAML, GetCallerIdentity |
+//! | `POST /`, `GET /?Action=…` | [`sts`]: all ways to a session, and whose a session is |
 //! | `/federation`, `/oauth` | [`federation`]: credentials become a console session |
 //! | `/console/…` | [`console`]: who you are, until when |
 //! | `/idp/…` | [`idp`]: people to sign in as, by SAML and by OpenID Connect; tokens for CI jobs |
@@ -176,6 +176,8 @@ struct State {
     /// Seals what travels through the browser at the identity provider.
     sealing: SealingKey,
     providers: providers::Providers,
+    /// Keys of the OpenID providers that accounts trust.
+    issuer_keys: sts::web_identity::keys::IssuerKeys,
     idp: idp::Idp,
     /// Origins of partners, to which a browser may return after logging out.
     partners: BTreeSet<OriginText>,
@@ -242,6 +244,7 @@ impl Sandbox {
             sealing: SealingKey::from_bytes(*keys.master),
             keys,
             providers: providers::Providers::new(client.clone(), config.saml_providers),
+            issuer_keys: sts::web_identity::keys::IssuerKeys::new(client.clone()),
             idp: idp::Idp {
                 sessions: idp::sessions::Sessions::default(),
                 leavings: idp::leaving::Leavings::default(),

@@ -27,7 +27,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use crate::aws::{AccountId, Partition, ProviderArn, RoleArn, RoleName, SamlProviderName, SessionDuration};
+use crate::aws::{AccountId, Partition, ProviderArn, Region, RoleArn, RoleName, SamlProviderName, SessionDuration};
 
 use super::faults::{Fault, FaultError, FaultPlan};
 use super::iam::{AccessKey, Iam, IamError, NewRole, OidcProvider, Role as IamRole, without_scheme};
@@ -64,6 +64,8 @@ pub struct Account {
     pub tags: BTreeMap<String, String>,
     /// The first SAML provider in this account: the one the broker's catalog names.
     pub provider: ProviderArn,
+    /// Where the account has switched STS off.
+    pub sts_disabled_regions: Vec<Region>,
 }
 
 /// A role as it is described. What IAM holds of it now is [`IamRole`].
@@ -221,6 +223,12 @@ struct AccountDescription {
     saml_provider: Option<SamlProviderName>,
     #[serde(default)]
     saml_providers: Vec<SamlProviderName>,
+    /// Regions in which STS makes no credentials for this account.
+    #[serde(default)]
+    sts_disabled_regions: Vec<Region>,
+    /// Long-term keys of the account's root, which nobody should have.
+    #[serde(default)]
+    root_keys: Vec<AccessKeyDescription>,
     roles: Vec<String>,
 }
 
@@ -249,6 +257,22 @@ struct AccessKeyDescription {
     secret: SecretString,
     #[serde(default = "yes")]
     active: bool,
+}
+
+impl AccessKeyDescription {
+    fn checked(self, owner: &str) -> Result<AccessKey, WorldError> {
+        let wrong = |rule| WorldError::AccessKey { user: owner.to_owned(), id: self.id.clone(), rule };
+        if self.id.len() != 20
+            || !self.id.starts_with("SBUK")
+            || !self.id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+        {
+            return Err(wrong("is not SBUK and 16 capital letters and digits"));
+        }
+        if secrecy::ExposeSecret::expose_secret(&self.secret).len() != 40 {
+            return Err(wrong("has a secret that is not of 40 characters"));
+        }
+        Ok(AccessKey { id: self.id, secret: self.secret, active: self.active })
+    }
 }
 
 #[derive(Deserialize)]
@@ -366,6 +390,14 @@ impl World {
                     .put_policy(account.partition, account.id, name, &policy.description, &document)
                     .map_err(|source| in_iam(format!("[policy.{name}]"), source))?;
             }
+            for key in account.root_keys {
+                let shown = format!("arn:{}:iam::{}:root", account.partition, account.id);
+                let key = key.checked(&shown)?;
+                world
+                    .iam
+                    .create_root_key(account.partition, account.id, key)
+                    .map_err(|source| in_iam(shown, source))?;
+            }
             for name in account.roles {
                 let Some(role) = description.role.get(&name) else {
                     return Err(WorldError::UnknownRole { account: account.id, role: name });
@@ -381,6 +413,7 @@ impl World {
                 partition: account.partition,
                 tags: account.tags,
                 provider,
+                sts_disabled_regions: account.sts_disabled_regions,
             });
         }
         for user in description.user {
@@ -473,17 +506,7 @@ impl World {
         };
         self.iam.create_user(partition, user.account, name.clone(), user.tags).map_err(fail)?;
         for key in user.access_keys {
-            let wrong = |rule| WorldError::AccessKey { user: shown.clone(), id: key.id.clone(), rule };
-            if key.id.len() != 20
-                || !key.id.starts_with("SBUK")
-                || !key.id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
-            {
-                return Err(wrong("is not SBUK and 16 capital letters and digits"));
-            }
-            if secrecy::ExposeSecret::expose_secret(&key.secret).len() != 40 {
-                return Err(wrong("has a secret that is not of 40 characters"));
-            }
-            let key = AccessKey { id: key.id, secret: key.secret, active: key.active };
+            let key = key.checked(&shown)?;
             self.iam.create_access_key(user.account, &name, key).map_err(fail)?;
         }
         for device in user.mfa {

@@ -5,7 +5,6 @@
 //! role's trust policy, and the duration last. An assertion may be redeemed again within its five minutes, for any of
 //! its roles: tools rely on it.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use actix_web::web;
@@ -13,22 +12,21 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use openssl::hash::{MessageDigest, hash};
-use secrecy::ExposeSecret;
 
-use super::Call;
 use super::answer::Member;
 use super::error::StsError;
 use super::query::{self, Checks, Params};
-use crate::aws::{Partition, ProviderArn, Region, RoleArn};
+use super::session::{self, AskedPolicies, Tags, lifetime, packed_size};
+use super::{Call, ensure_active};
+use crate::aws::{Partition, ProviderArn, Region, RoleArn, SessionDuration};
 use crate::saml::gate::{self, GateError, Limits, Root, Sha1};
 use crate::saml::message::{Assertion, Attribute, Response};
 use crate::saml::names;
 use crate::saml::signature;
 use crate::sandbox::State;
-use crate::sandbox::authorize::{self, Assumption, Bearer, Way, Wire};
+use crate::sandbox::authorize::{self, Assumption, Bearer, Way};
 use crate::sandbox::credentials::{AssumedRole, Holder, How, Origin, Session, SessionPolicies};
-use crate::sandbox::iam::{Iam, Role};
-use crate::sandbox::policy::{Context, Policy, PolicyKind, Principal};
+use crate::sandbox::policy::{Context, Principal};
 use crate::sandbox::providers::TrustedProvider;
 
 const ACTION: &str = "sts:AssumeRoleWithSAML";
@@ -39,10 +37,6 @@ const NAME_FORMAT: &str = "urn:oasis:names:tc:SAML:2.0:nameid-format:";
 const WINDOW: SignedDuration = SignedDuration::from_mins(5);
 /// How far the issuer's clock may be ahead of ours.
 const SKEW: SignedDuration = SignedDuration::from_secs(90);
-const MAX_TAGS: usize = 50;
-const MAX_POLICY_ARNS: usize = 10;
-/// An inline policy and all ARNs of managed ones, together.
-const MAX_POLICY_TEXT: usize = 2048;
 
 /// The call's parameters, each of them valid by itself.
 struct Input {
@@ -51,7 +45,6 @@ struct Input {
     xml: Vec<u8>,
     duration_secs: Option<i32>,
     policies: SessionPolicies,
-    policy_text: usize,
 }
 
 /// What the assertion says, as far as AWS looks at it.
@@ -61,8 +54,7 @@ struct Claims {
     recipient: String,
     session_name: String,
     source_identity: Option<String>,
-    tags: BTreeMap<String, String>,
-    transitive_tag_keys: Vec<String>,
+    tags: Tags,
     session_duration_secs: Option<i64>,
     session_not_on_or_after: Option<Timestamp>,
     /// `saml:*` keys made of further attributes.
@@ -118,14 +110,38 @@ pub async fn run(state: &web::Data<State>, call: &Call<'_>) -> Result<Vec<Member
     let Some((subject, subject_type)) = claims.subject.clone() else {
         return Err(denied("the assertion has no NameID"));
     };
-    let role = iam.role(&input.role).ok_or_else(|| denied("there is no such role"))?;
-    if role.arn.role().name().starts_with("AWSReservedSSO_") {
+    if input.role.role().name().starts_with("AWSReservedSSO_") {
         return Err(denied("roles of Identity Center are not for SAML providers"));
     }
-    authorize(call, &iam, &input, &claims)?;
-    let seconds = duration(&input, &claims, role, call.now)?;
+    let region = call.region(input.role.partition());
+    let explanation = authorize::assume(
+        &iam,
+        &Bearer { principal: Principal::SamlProvider(input.provider.clone()), session: None },
+        &Assumption {
+            way: Way::Saml,
+            role: &input.role,
+            session_name: &claims.session_name,
+            external_id: None,
+            tags: &claims.tags.tags,
+            transitive_tag_keys: &claims.tags.transitive,
+            source_identity: claims.source_identity.as_deref(),
+            mfa: false,
+            provided_contexts: false,
+            context: context(call, region.as_str(), &input.provider, &claims),
+        },
+    );
+    if let Some(answer) = explanation.denied() {
+        return Err(StsError::not_authorized(&answer.action).because(answer.why()));
+    }
+    let role = iam.role(&input.role).ok_or_else(|| denied("there is no such role"))?;
+    ensure_active(state, input.role.account(), region.as_str())?;
+    let seconds = duration(&input, &claims, role.max_session, call.now)?;
+    session::check_managed(&iam, &input.policies, input.role.partition(), input.role.account())?;
     let name_qualifier = name_qualifier(&claims.issuer, &input.provider);
 
+    let packed = packed_size(&input.policies, &claims.tags)?;
+
+    let (issued_at, expires_at) = lifetime(call.now, seconds);
     let session = Session {
         holder: Holder::Role(AssumedRole {
             role: role.arn.clone(),
@@ -140,39 +156,22 @@ pub async fn run(state: &web::Data<State>, call: &Call<'_>) -> Result<Vec<Member
         }),
         policies: input.policies,
         source_identity: claims.source_identity.clone(),
-        tags: claims.tags.clone(),
-        transitive_tag_keys: claims.transitive_tag_keys.clone(),
-        issued_at: whole_seconds(call.now),
-        expires_at: whole_seconds(call.now) + SignedDuration::from_secs(seconds),
+        tags: claims.tags.tags.clone(),
+        transitive_tag_keys: claims.tags.transitive.clone(),
+        issued_at,
+        expires_at,
     };
-    let credentials = state.mint.issue(&session, &*state.rng);
 
     let mut members = vec![
-        Member::Structure(
-            "AssumedRoleUser",
-            vec![Member::text("AssumedRoleId", session.user_id()), Member::text("Arn", session.arn())],
-        ),
-        Member::Structure(
-            "Credentials",
-            vec![
-                Member::text("AccessKeyId", credentials.access_key_id.as_str()),
-                Member::text("SecretAccessKey", credentials.secret_access_key.expose_secret()),
-                Member::text("SessionToken", credentials.session_token.expose_secret()),
-                Member::text("Expiration", names::date_time(credentials.expiration)),
-            ],
-        ),
+        session::assumed_role_user(&session),
+        session::credentials(&state.mint.issue(&session, &*state.rng)),
         Member::text("Subject", subject.as_str()),
         Member::text("SubjectType", subject_type.as_str()),
         Member::text("Issuer", &claims.issuer),
         Member::text("Audience", &claims.recipient),
         Member::text("NameQualifier", name_qualifier),
     ];
-    let packed: usize = claims.tags.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>()
-        + claims.transitive_tag_keys.iter().map(String::len).sum::<usize>()
-        + input.policy_text;
-    if packed > 0 {
-        members.push(Member::text("PackedPolicySize", packed_percentage(packed).to_string()));
-    }
+    members.extend(packed.map(|packed| Member::text("PackedPolicySize", packed.to_string())));
     members.extend(claims.source_identity.map(|identity| Member::text("SourceIdentity", identity)));
     Ok(members)
 }
@@ -184,35 +183,15 @@ fn input(call: &Call<'_>) -> Result<Input, StsError> {
     let role = checks.required(params, "RoleArn", &query::ARN);
     let provider = checks.required(params, "PrincipalArn", &query::ARN);
     let assertion = checks.required(params, "SAMLAssertion", &query::SAML_ASSERTION);
-    let policy = checks.optional(params, "Policy", &query::SESSION_POLICY);
+    let policies = AskedPolicies::read(params, &mut checks, &query::SESSION_POLICY);
     if let Some(seconds) = duration_secs {
         checks.range("DurationSeconds", seconds, 900, 43_200);
     }
-    let policy_arns = params.list("PolicyArns", "arn");
-    for (index, arn) in policy_arns.iter().enumerate() {
-        checks.text(&format!("PolicyArns.{}.member.arn", index + 1), arn, &query::ARN);
-    }
     checks.finish()?;
 
-    for arn in [role, provider].into_iter().chain(policy_arns.iter().copied()) {
-        if !query::looks_like_arn(arn) {
-            return Err(StsError::validation(format!("{arn} is invalid")));
-        }
-    }
-    if policy_arns.len() > MAX_POLICY_ARNS {
-        return Err(StsError::validation(format!("The number of policies must not exceed {MAX_POLICY_ARNS}.")));
-    }
-    if let Some(policy) = policy {
-        Policy::parse(PolicyKind::Session, policy).map_err(|error| StsError::malformed_policy(error.to_string()))?;
-    }
-    let policy_text = policy.map_or(0, |text| text.chars().count())
-        + policy_arns.iter().map(|arn| arn.chars().count()).sum::<usize>();
-    if policy_text > MAX_POLICY_TEXT {
-        return Err(StsError::packed_policy_too_large(format!(
-            "Packed size of session policies consumes {}% of allotted space.",
-            packed_percentage(policy_text)
-        )));
-    }
+    session::check_arn(role)?;
+    session::check_arn(provider)?;
+    let policies = policies.checked()?;
     // Line breaks inside base64 are common in files and mean nothing.
     let packed: Vec<u8> = assertion.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let xml = STANDARD.decode(packed).map_err(|error| bad_form(call.request_id, &error))?;
@@ -225,11 +204,7 @@ fn input(call: &Call<'_>) -> Result<Input, StsError> {
         )
     })?;
     let role = role.parse().map_err(|_| StsError::not_authorized(ACTION).because("not the ARN of a role"))?;
-    let policies = SessionPolicies {
-        inline: policy.map(str::to_owned),
-        arns: policy_arns.into_iter().map(str::to_owned).collect(),
-    };
-    Ok(Input { role, provider, xml, duration_secs, policies, policy_text })
+    Ok(Input { role, provider, xml, duration_secs, policies })
 }
 
 fn bad_form(request_id: &str, why: &dyn Display) -> StsError {
@@ -428,7 +403,7 @@ fn claims(assertion: &Assertion<'_>, recipient: String) -> Result<Claims, StsErr
         _ => return Err(invalid("SessionDuration in AuthnResponse must have one value")),
     };
     let transitive: Vec<String> = aws("TransitiveTagKeys").into_iter().map(str::to_owned).collect();
-    let tags = tags(&assertion.attributes, &transitive)?;
+    let tags = tags(&assertion.attributes, transitive)?;
     let name_id = assertion.subject.as_ref().and_then(|subject| subject.name_id.as_ref());
     Ok(Claims {
         issuer: assertion.issuer.unwrap_or_default().to_owned(),
@@ -440,7 +415,6 @@ fn claims(assertion: &Assertion<'_>, recipient: String) -> Result<Claims, StsErr
         session_name,
         source_identity,
         tags,
-        transitive_tag_keys: transitive,
         session_duration_secs,
         session_not_on_or_after: assertion
             .authn_statements
@@ -457,8 +431,8 @@ fn is_session_name(text: &str) -> bool {
     (2..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b))
 }
 
-fn tags(attributes: &[Attribute<'_>], transitive: &[String]) -> Result<BTreeMap<String, String>, StsError> {
-    let mut tags: BTreeMap<String, String> = BTreeMap::new();
+fn tags(attributes: &[Attribute<'_>], transitive: Vec<String>) -> Result<Tags, StsError> {
+    let mut pairs = Vec::new();
     let mut checks = Checks::default();
     for attribute in attributes {
         let Some(key) = attribute.name.strip_prefix(PREFIX).and_then(|name| name.strip_prefix("PrincipalTag:")) else {
@@ -469,43 +443,14 @@ fn tags(attributes: &[Attribute<'_>], transitive: &[String]) -> Result<BTreeMap<
             [value] => value,
             _ => return Err(StsError::invalid_identity_token(format!("The tag {key} must have one value"))),
         };
-        let number = tags.len() + 1;
+        let number = pairs.len() + 1;
         checks.text(&format!("tags.{number}.member.key"), key, &query::TAG_KEY);
         checks.text(&format!("tags.{number}.member.value"), value, &query::TAG_VALUE);
-        if is_reserved(key) || is_reserved(value) {
-            return Err(StsError::invalid_parameter_value("Tag keys and values must not begin with aws:"));
-        }
-        if tags.keys().any(|known| known.eq_ignore_ascii_case(key)) {
-            return Err(StsError::invalid_parameter_value(
-                "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
-            ));
-        }
-        tags.insert(key.to_owned(), value.to_owned());
+        pairs.push((key, value));
     }
-    if tags.len() > MAX_TAGS {
-        return Err(StsError::validation(format!(
-            "1 validation error detected: Value at 'tags' failed to satisfy constraint: Member must have length less \
-             than or equal to {MAX_TAGS}"
-        )));
-    }
+    checks.count("tags", pairs.len(), session::MAX_TAGS);
     checks.finish()?;
-    if transitive.iter().any(|key| !tags.keys().any(|known| known.eq_ignore_ascii_case(key))) {
-        return Err(StsError::invalid_parameter_value(
-            "The specified transitive tag key must be included in the requested tags.",
-        ));
-    }
-    let packed: usize = tags.iter().map(|(key, value)| key.len() + value.len()).sum();
-    if packed_percentage(packed) > 100 {
-        return Err(StsError::packed_policy_too_large(format!(
-            "Packed size of session tags consumes {}% of allotted space.",
-            packed_percentage(packed)
-        )));
-    }
-    Ok(tags)
-}
-
-fn is_reserved(text: &str) -> bool {
-    text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"))
+    Tags::new(pairs, transitive)
 }
 
 /// Which further attributes become which keys. AWS's documentation misprints two OIDs; both spellings are read.
@@ -557,18 +502,9 @@ fn condition_keys(attributes: &[Attribute<'_>]) -> Vec<(&'static str, KeyKind, V
     keys
 }
 
-/// What only an assertion tells.
-fn context(call: &Call<'_>, provider: &ProviderArn, claims: &Claims) -> Context {
-    let region = provider.partition().default_region();
-    let wire = Wire {
-        now: call.now,
-        source_ip: call.source_ip,
-        secure_transport: call.secure_transport,
-        user_agent: call.user_agent(),
-        referer: None,
-        region: region.as_str(),
-    };
-    let mut context = wire.context();
+/// What the trust policy may look at, beside what every way of assuming a role has.
+fn context(call: &Call<'_>, region: &str, provider: &ProviderArn, claims: &Claims) -> Context {
+    let mut context = call.context(region);
     context.set("saml:aud", &claims.recipient);
     context.set("saml:iss", &claims.issuer);
     if let Some((subject, subject_type)) = &claims.subject {
@@ -587,39 +523,9 @@ fn context(call: &Call<'_>, provider: &ProviderArn, claims: &Claims) -> Context 
     context
 }
 
-/// Every action the call amounts to must be allowed; the refusal names the one that is not, and not why.
-fn authorize(call: &Call<'_>, iam: &Iam, input: &Input, claims: &Claims) -> Result<(), StsError> {
-    let bearer = Bearer { principal: Principal::SamlProvider(input.provider.clone()), session: None };
-    let asked = Assumption {
-        way: Way::Saml,
-        role: &input.role,
-        session_name: &claims.session_name,
-        external_id: None,
-        tags: &claims.tags,
-        transitive_tag_keys: &claims.transitive_tag_keys,
-        source_identity: claims.source_identity.as_deref(),
-        mfa: false,
-        provided_contexts: false,
-        context: context(call, &input.provider, claims),
-    };
-    match authorize::assume(iam, &bearer, &asked).denied() {
-        None => Ok(()),
-        Some(answer) => Err(StsError::not_authorized(&answer.action).because(answer.why())),
-    }
-}
-
 /// How long the credentials live, in seconds.
-fn duration(input: &Input, claims: &Claims, role: &Role, now: Timestamp) -> Result<i64, StsError> {
-    let maximum = i64::from(role.max_session.as_secs());
-    let mut seconds = match input.duration_secs.map(i64::from) {
-        Some(asked) if asked > maximum => {
-            return Err(StsError::validation(
-                "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
-            ));
-        }
-        Some(asked) => asked,
-        None => maximum.min(3600),
-    };
+fn duration(input: &Input, claims: &Claims, role_max: SessionDuration, now: Timestamp) -> Result<i64, StsError> {
+    let mut seconds = session::duration(input.duration_secs, role_max)?;
     if let Some(shorter) = claims.session_duration_secs {
         seconds = seconds.min(shorter);
     }
@@ -638,15 +544,6 @@ fn duration(input: &Input, claims: &Claims, role: &Role, now: Timestamp) -> Resu
 fn name_qualifier(issuer: &str, provider: &ProviderArn) -> String {
     let text = format!("{issuer}{}/{}", provider.account(), provider.name());
     STANDARD.encode(hash(MessageDigest::sha1(), text.as_bytes()).expect("SHA-1 of any text can be computed"))
-}
-
-/// How much of the space for policies and tags is used. AWS does not say how it packs them; this grows the same way.
-fn packed_percentage(characters: usize) -> usize {
-    (characters * 100).div_ceil(4096)
-}
-
-fn whole_seconds(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).expect("the whole second of an instant is an instant")
 }
 
 #[cfg(test)]

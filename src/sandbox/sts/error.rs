@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::aws::AccountId;
+
 /// An error on the wire. `Display` is for the log: it adds what STS does not tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StsError {
@@ -10,6 +12,8 @@ pub struct StsError {
     pub message: Option<String>,
     /// The true reason, where the message hides it. Never sent.
     pub hint: Option<String>,
+    /// The encoded account of a refusal, for `DecodeAuthorizationMessage`.
+    pub details: Option<String>,
 }
 
 impl std::error::Error for StsError {}
@@ -32,7 +36,7 @@ const SERVICE: &str = "Service: AWSOpenIdDiscoveryService; Status Code: 400; Err
 
 impl StsError {
     fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: Some(message.into()), hint: None }
+        Self { status, code, message: Some(message.into()), hint: None, details: None }
     }
 
     /// Tells the log what the caller is not told.
@@ -42,9 +46,15 @@ impl StsError {
         self
     }
 
+    #[must_use]
+    pub fn with_details(mut self, encoded: String) -> Self {
+        self.details = Some(encoded);
+        self
+    }
+
     /// A parameter that cannot be read at all; AWS sends no message with some of these.
     pub fn malformed_input(message: Option<&str>) -> Self {
-        Self { status: 400, code: "MalformedInput", message: message.map(str::to_owned), hint: None }
+        Self { status: 400, code: "MalformedInput", message: message.map(str::to_owned), hint: None, details: None }
     }
 
     pub fn validation(message: impl Into<String>) -> Self {
@@ -90,6 +100,43 @@ impl StsError {
     /// A refusal of an unsigned call: one text, whatever the reason.
     pub fn not_authorized(action: &str) -> Self {
         Self::new(403, "AccessDenied", format!("Not authorized to perform {action}"))
+    }
+
+    pub fn access_denied(message: impl Into<String>) -> Self {
+        Self::new(403, "AccessDenied", message)
+    }
+
+    pub fn idp_communication(hint: impl Into<String>) -> Self {
+        Self::new(
+            400,
+            "IDPCommunicationError",
+            "The identity provider that was asked to verify the incoming identity token could not be reached.",
+        )
+        .because(hint)
+    }
+
+    /// The account has switched STS off in the region.
+    pub fn region_disabled(account: AccountId) -> Self {
+        Self::new(
+            403,
+            "RegionDisabledException",
+            format!(
+                "STS is not activated in this region for account:{account}. Your account administrator can activate \
+                 STS in this region using the IAM Console."
+            ),
+        )
+    }
+
+    pub fn invalid_authorization_message(hint: impl Into<String>) -> Self {
+        Self::new(400, "InvalidAuthorizationMessageException", "Message is not valid").because(hint)
+    }
+
+    pub fn outbound_federation_disabled() -> Self {
+        Self::new(
+            403,
+            "OutboundWebIdentityFederationDisabledException",
+            "The outbound web identity federation feature is not enabled for this account.",
+        )
     }
 
     pub fn missing_authentication_token() -> Self {

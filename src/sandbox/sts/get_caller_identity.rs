@@ -6,7 +6,7 @@ use super::{Call, authenticate};
 use crate::sandbox::State;
 
 pub fn run(state: &State, call: &Call<'_>) -> Result<Vec<Member>, StsError> {
-    let caller = authenticate(state, &call.http, "sts")?.caller;
+    let caller = authenticate(state, &call.http, "sts", call.now)?.caller;
     Ok(vec![
         Member::text("Arn", caller.arn()),
         Member::text("UserId", caller.user_id()),

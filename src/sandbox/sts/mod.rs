@@ -1,13 +1,23 @@
 //! The Security Token Service on AWS's query protocol. One file per operation; this one finds it and dresses its answer.
 
 mod answer;
+mod assume_role;
 mod assume_role_with_saml;
+mod assume_role_with_web_identity;
+mod decode_authorization_message;
 mod error;
+mod get_access_key_info;
 mod get_caller_identity;
+mod get_federation_token;
+mod get_session_token;
+mod mfa;
+pub(super) mod permission;
 mod query;
+mod session;
 mod sigv4;
+pub(super) mod web_identity;
 
-use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, web};
 use base64::Engine;
@@ -17,9 +27,10 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::authorize::Bearer;
-use super::credentials::Session;
+use super::credentials::{Holder, Owner, Session};
 use super::faults::{self, Failure, Met, Service};
 use super::{State, landing};
+use crate::aws::{AccountId, Partition, Region};
 use answer::Member;
 pub(super) use error::StsError;
 use query::Params;
@@ -29,6 +40,8 @@ pub(super) use sigv4::{Authenticated, Caller, HttpRequest, LongTermKey};
 const VERSION: &str = "2011-06-15";
 /// STS takes a body of exactly this size and refuses one byte more.
 const MAX_BODY: usize = 10_000_000;
+/// Carries what [`decode_authorization_message`] reads. AWS has no such header; nobody trips over one more.
+const DETAILS: HeaderName = HeaderName::from_static("x-sandbox-encoded-authorization-message");
 const MAX_QUERY: usize = 16_000;
 
 /// One call, as operations see it.
@@ -42,8 +55,16 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn user_agent(&self) -> Option<&str> {
-        self.http.headers.iter().find(|(name, _)| name == "user-agent").map(|(_, value)| value.as_str())
+    fn header(&self, name: &str) -> Option<&str> {
+        self.http.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The region of an unsigned call: the one its host name stands for, if it does.
+    fn region(&self, partition: Partition) -> Region {
+        self.header("host")
+            .and_then(sigv4::region_of_host)
+            .and_then(|region| region.parse().ok())
+            .unwrap_or_else(|| partition.default_region())
     }
 }
 
@@ -110,7 +131,11 @@ pub async fn endpoint(request: actix_web::HttpRequest, payload: web::Payload, st
 fn failed(action: &str, error: &StsError, request_id: &str) -> HttpResponse {
     tracing::info!(sts.action = action, sts.error = error.code, "the sandbox's STS refused: {error}");
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    answered(status, answer::failure(error, request_id), request_id)
+    let mut answer = answered(status, answer::failure(error, request_id), request_id);
+    if let Some(Ok(details)) = error.details.as_deref().map(HeaderValue::from_str) {
+        answer.headers_mut().insert(DETAILS, details);
+    }
+    answer
 }
 
 fn answered(status: StatusCode, body: String, request_id: &str) -> HttpResponse {
@@ -125,15 +150,20 @@ fn answered(status: StatusCode, body: String, request_id: &str) -> HttpResponse 
 ///
 /// # Errors
 /// What STS answers; other services dress it in their own form.
-pub fn authenticate(state: &State, request: &HttpRequest<'_>, service: &str) -> Result<Authenticated, StsError> {
-    sigv4::verify(request, service, state, state.clock.now())
+pub fn authenticate(
+    state: &State,
+    request: &HttpRequest<'_>,
+    service: &str,
+    now: Timestamp,
+) -> Result<Authenticated, StsError> {
+    sigv4::verify(request, service, state, now)
 }
 
 impl Keyring for State {
     fn long_term(&self, access_key_id: &str) -> Option<LongTermKey> {
         let iam = self.iam.now();
-        let (user, key) = iam.user_of_key(access_key_id)?;
-        Some(LongTermKey { owner: user.owner(), secret: key.secret.clone(), active: key.active })
+        let (owner, key) = iam.owner_of_key(access_key_id)?;
+        Some(LongTermKey { owner, secret: key.secret.clone(), active: key.active })
     }
 
     fn session(&self, access_key_id: &str, token: &str) -> Option<Session> {
@@ -167,13 +197,92 @@ async fn perform(
     call: &Call<'_>,
 ) -> Result<(&'static str, Vec<Member>), StsError> {
     let version = call.params.get("Version");
-    match (action, version) {
-        ("AssumeRoleWithSAML", Some(VERSION)) => {
-            Ok(("AssumeRoleWithSAML", assume_role_with_saml::run(state, call).await?))
-        }
-        ("GetCallerIdentity", Some(VERSION)) => Ok(("GetCallerIdentity", get_caller_identity::run(state, call)?)),
-        _ => Err(StsError::invalid_action(action, version)),
+    let Some(operation) = Operation::ALL.into_iter().find(|known| known.name() == action) else {
+        return Err(StsError::invalid_action(action, version));
+    };
+    if version != Some(VERSION) {
+        return Err(StsError::invalid_action(action, version));
     }
+    let members = match operation {
+        Operation::AssumeRole => assume_role::run(state, call)?,
+        Operation::AssumeRoleWithSaml => assume_role_with_saml::run(state, call).await?,
+        Operation::AssumeRoleWithWebIdentity => assume_role_with_web_identity::run(state, call).await?,
+        Operation::DecodeAuthorizationMessage => decode_authorization_message::run(state, call)?,
+        Operation::GetAccessKeyInfo => get_access_key_info::run(state, call)?,
+        Operation::GetCallerIdentity => get_caller_identity::run(state, call)?,
+        Operation::GetFederationToken => get_federation_token::run(state, call)?,
+        Operation::GetSessionToken => get_session_token::run(state, call)?,
+    };
+    Ok((operation.name(), members))
+}
+
+/// What can be asked of STS here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    AssumeRole,
+    AssumeRoleWithSaml,
+    AssumeRoleWithWebIdentity,
+    DecodeAuthorizationMessage,
+    GetAccessKeyInfo,
+    GetCallerIdentity,
+    GetFederationToken,
+    GetSessionToken,
+}
+
+impl Operation {
+    const ALL: [Self; 8] = [
+        Self::AssumeRole,
+        Self::AssumeRoleWithSaml,
+        Self::AssumeRoleWithWebIdentity,
+        Self::DecodeAuthorizationMessage,
+        Self::GetAccessKeyInfo,
+        Self::GetCallerIdentity,
+        Self::GetFederationToken,
+        Self::GetSessionToken,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::AssumeRole => "AssumeRole",
+            Self::AssumeRoleWithSaml => "AssumeRoleWithSAML",
+            Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
+            Self::DecodeAuthorizationMessage => "DecodeAuthorizationMessage",
+            Self::GetAccessKeyInfo => "GetAccessKeyInfo",
+            Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::GetFederationToken => "GetFederationToken",
+            Self::GetSessionToken => "GetSessionToken",
+        }
+    }
+}
+
+/// Whose long-term keys these are; sessions may not make sessions of users.
+fn long_term_owner<'a>(caller: &'a Caller, operation: &str) -> Result<&'a Owner, StsError> {
+    match caller {
+        Caller::LongTerm(owner) => Ok(owner),
+        Caller::Session(_) => Err(StsError::access_denied(format!("Cannot call {operation} with session credentials"))),
+    }
+}
+
+/// Sessions of users and of federated users may ask STS who they are, and little else.
+fn ensure_may_ask(caller: &Caller, action: &str) -> Result<(), StsError> {
+    match caller {
+        Caller::LongTerm(_) => Ok(()),
+        Caller::Session(session) => match session.holder {
+            Holder::Role(_) => Ok(()),
+            Holder::User { .. } | Holder::FederatedUser { .. } | Holder::RootTask { .. } => {
+                Err(permission::not_for_these_credentials(caller, action, "*"))
+            }
+        },
+    }
+}
+
+/// Accounts may switch STS off in a region: it then makes no credentials for them there.
+fn ensure_active(state: &State, account: AccountId, region: &str) -> Result<(), StsError> {
+    let off = state
+        .world
+        .account(account)
+        .is_some_and(|account| account.sts_disabled_regions.iter().any(|disabled| disabled.as_str() == region));
+    if off { Err(StsError::region_disabled(account)) } else { Ok(()) }
 }
 
 async fn read_body(mut payload: web::Payload) -> Result<web::BytesMut, StatusCode> {

@@ -1,5 +1,7 @@
 //! The AWS query protocol: parameters, and the checks of the service model before an operation begins.
 
+use std::collections::BTreeMap;
+
 use super::error::StsError;
 
 /// Form parameters in the order they came. The first of two with the same name counts.
@@ -16,24 +18,35 @@ impl Params {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// `{list}.member.{n}.{field}`, by rising `n`.
-    pub fn list(&self, list: &str, field: &str) -> Vec<&str> {
-        let mut found: Vec<(u32, &str)> = Vec::new();
+    /// `{list}.member.{n}`, by rising `n`.
+    pub fn texts(&self, list: &str) -> Vec<(u32, &str)> {
+        self.members(list, |rest| rest.is_empty().then_some(0))
+            .into_iter()
+            .filter_map(|(number, [text])| Some((number, text?)))
+            .collect()
+    }
+
+    /// The members `{list}.member.{n}.{field}` of each structure in a list, by rising `n`.
+    pub fn structures<const N: usize>(&self, list: &str, fields: &[&str; N]) -> Vec<(u32, [Option<&str>; N])> {
+        self.members(list, |rest| fields.iter().position(|field| rest.strip_prefix('.') == Some(field)))
+    }
+
+    /// What stands under `{list}.member.{n}`: `place` tells which member of the structure a name's rest is.
+    fn members<const N: usize>(
+        &self,
+        list: &str,
+        place: impl Fn(&str) -> Option<usize>,
+    ) -> Vec<(u32, [Option<&str>; N])> {
+        let mut found: BTreeMap<u32, [Option<&str>; N]> = BTreeMap::new();
         for (name, value) in &self.0 {
-            let number = name
-                .strip_prefix(list)
-                .and_then(|rest| rest.strip_prefix(".member."))
-                .and_then(|rest| rest.strip_suffix(field))
-                .and_then(|rest| rest.strip_suffix('.'))
-                .and_then(|number| number.parse().ok());
-            if let Some(number) = number
-                && found.iter().all(|(known, _)| *known != number)
-            {
-                found.push((number, value));
+            let Some(rest) = name.strip_prefix(list).and_then(|rest| rest.strip_prefix(".member.")) else { continue };
+            let (number, rest) = rest.split_at(rest.find('.').unwrap_or(rest.len()));
+            let Some(number) = number.parse::<u32>().ok().filter(|number| *number > 0) else { continue };
+            if let Some(place) = place(rest) {
+                found.entry(number).or_insert([None; N])[place].get_or_insert(value.as_str());
             }
         }
-        found.sort_unstable_by_key(|(number, _)| *number);
-        found.into_iter().map(|(_, value)| value).collect()
+        found.into_iter().collect()
     }
 }
 
@@ -48,6 +61,14 @@ pub struct TextShape {
     pattern: Option<Pattern>,
     /// Sensitive values are not repeated in messages.
     sensitive: bool,
+}
+
+impl TextShape {
+    /// Whether a value has this shape.
+    pub fn fits(&self, value: &str) -> bool {
+        (self.min..=self.max).contains(&value.chars().count())
+            && self.pattern.is_none_or(|(allowed, _)| value.chars().all(allowed))
+    }
 }
 
 /// `arnType`. Characters beyond the basic plane fail although the pattern seems to allow them.
@@ -72,6 +93,74 @@ pub const SESSION_POLICY: TextShape = TextShape {
     sensitive: false,
 };
 
+/// `unrestrictedSessionPolicyDocumentType`: of `AssumeRole` the model gives no greatest length; the documented one counts.
+pub const LONG_SESSION_POLICY: TextShape = TextShape { max: usize::MAX, ..SESSION_POLICY };
+
+/// `roleSessionNameType`.
+pub const ROLE_SESSION_NAME: TextShape = TextShape { min: 2, max: 64, pattern: Some(NAME), sensitive: false };
+
+/// `sourceIdentityType`, as AWS takes it: four times as long as the model says.
+pub const SOURCE_IDENTITY: TextShape = TextShape { min: 2, max: 256, pattern: Some(NAME), sensitive: false };
+
+/// The same in claims of tokens, where the documented length counts.
+pub const SOURCE_IDENTITY_CLAIM: TextShape = TextShape { max: 64, ..SOURCE_IDENTITY };
+
+/// `externalIdType`.
+pub const EXTERNAL_ID: TextShape = TextShape {
+    min: 2,
+    max: 1224,
+    pattern: Some((|c| is_name_char(c) || matches!(c, ':' | '/'), "[\\w+=,.@:\\/-]*")),
+    sensitive: false,
+};
+
+/// `userNameType`.
+pub const USER_NAME: TextShape = TextShape { min: 2, max: 32, pattern: Some(NAME), sensitive: false };
+
+/// `serialNumberType`.
+pub const SERIAL_NUMBER: TextShape = TextShape {
+    min: 9,
+    max: 256,
+    pattern: Some((|c| is_name_char(c) || matches!(c, ':' | '/'), "[\\w+=/:,.@-]*")),
+    sensitive: false,
+};
+
+/// `tokenCodeType`.
+pub const TOKEN_CODE: TextShape =
+    TextShape { min: 6, max: 6, pattern: Some((|c| c.is_ascii_digit(), "[\\d]*")), sensitive: false };
+
+/// `clientTokenType`.
+pub const CLIENT_TOKEN: TextShape = TextShape { min: 4, max: 20_000, pattern: None, sensitive: true };
+
+/// `urlType`.
+pub const URL: TextShape = TextShape { min: 4, max: 2048, pattern: None, sensitive: false };
+
+/// `accessKeyIdType`.
+pub const ACCESS_KEY_ID: TextShape = TextShape {
+    min: 16,
+    max: 128,
+    pattern: Some((|c| c.is_ascii_alphanumeric() || c == '_', "[\\w]*")),
+    sensitive: false,
+};
+
+/// `encodedMessageType`.
+pub const ENCODED_MESSAGE: TextShape = TextShape { min: 1, max: 10_240, pattern: None, sensitive: false };
+
+/// `TargetPrincipalType`.
+pub const TARGET_PRINCIPAL: TextShape = TextShape { min: 12, max: 2048, pattern: None, sensitive: false };
+
+/// An audience of `GetWebIdentityToken`.
+pub const AUDIENCE: TextShape = TextShape { min: 1, max: 1000, pattern: None, sensitive: false };
+
+/// `ContextAssertion`.
+pub const CONTEXT_ASSERTION: TextShape = TextShape { min: 4, max: 2048, pattern: None, sensitive: false };
+
+/// `\w` means ASCII in practice.
+const NAME: Pattern = (is_name_char, "[\\w+=,.@-]*");
+
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_+=,.@-".contains(c)
+}
+
 /// `tagKeyType`.
 pub const TAG_KEY: TextShape =
     TextShape { min: 1, max: 128, pattern: Some((is_tag_char, "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+")), sensitive: false };
@@ -92,19 +181,46 @@ pub struct Checks(Vec<String>);
 impl Checks {
     /// A parameter that must be there; the empty text when it is not, which [`finish`](Self::finish) then reports.
     pub fn required<'a>(&mut self, params: &'a Params, name: &str, shape: &TextShape) -> &'a str {
-        match params.get(name) {
+        self.required_value(name, params.get(name), shape)
+    }
+
+    /// As [`required`](Self::required), for a member of a structure.
+    pub fn required_value<'a>(&mut self, name: &str, value: Option<&'a str>, shape: &TextShape) -> &'a str {
+        match value {
             Some(value) => {
                 self.text(name, value, shape);
                 value
             }
             None => {
-                let value = if shape.sensitive { "Value" } else { "Value null" };
-                self.0.push(format!(
-                    "{value} at '{}' failed to satisfy constraint: Member must not be null",
-                    camel(name)
-                ));
+                self.missing(name, shape.sensitive);
                 ""
             }
+        }
+    }
+
+    /// Something that must be there is not.
+    pub fn missing(&mut self, name: &str, sensitive: bool) {
+        let value = if sensitive { "Value" } else { "Value null" };
+        self.0.push(format!("{value} at '{}' failed to satisfy constraint: Member must not be null", camel(name)));
+    }
+
+    /// A list's length against its bound. AWS prints the list in a form of its own; here it is left out.
+    pub fn count(&mut self, name: &str, length: usize, max: usize) {
+        if length > max {
+            self.0.push(format!(
+                "Value at '{name}' failed to satisfy constraint: Member must have length less than or equal to {max}"
+            ));
+        }
+    }
+
+    /// A value that must be one of a few.
+    pub fn one_of(&mut self, name: &str, value: &str, known: &[&str]) {
+        if !known.contains(&value) {
+            self.0.push(format!(
+                "Value '{value}' at '{}' failed to satisfy constraint: Member must satisfy enum value set: [{}]",
+                camel(name),
+                known.join(", ")
+            ));
         }
     }
 
@@ -199,7 +315,13 @@ mod tests {
     #[test]
     fn lists_are_read_by_number() {
         let params = Params::parse(b"P.member.2.arn=b&P.member.1.arn=a&P.member.x.arn=c&P.member.10.arn=d&P.arn=e");
-        assert_eq!(params.list("P", "arn"), ["a", "b", "d"]);
+        let arns: Vec<_> = params.structures("P", &["arn"]).into_iter().map(|(number, [arn])| (number, arn)).collect();
+        assert_eq!(arns, [(1, Some("a")), (2, Some("b")), (10, Some("d"))]);
+        let params =
+            Params::parse(b"T.member.1.Key=a&T.member.1.Key=b&T.member.2.Value=c&T.member.0.Key=z&K.member.1=x");
+        assert_eq!(params.structures("T", &["Key", "Value"]), [(1, [Some("a"), None]), (2, [None, Some("c")])]);
+        assert_eq!(params.texts("K"), [(1, "x")]);
+        assert!(params.texts("T").is_empty());
     }
 
     #[test]

@@ -330,7 +330,8 @@ async fn other_partitions_have_their_own_audience_and_endpoint() {
 async fn session_policies_are_read_before_the_assertion_is() {
     let aws = Running::start();
     let policy = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
-    assert_eq!(aws.assume_with(&Assertion::default(), &[("Policy", policy)]).await.get("PackedPolicySize"), "3");
+    let packed = aws.assume_with(&Assertion::default(), &[("Policy", policy)]).await.get("PackedPolicySize");
+    assert!((1..=10).contains(&packed.parse::<u32>().unwrap()), "{packed}");
     aws.assume_with(&Assertion { sign: Sign::Neither, ..Assertion::default() }, &[("Policy", "{")]).await.is_refused(
         400,
         "MalformedPolicyDocument",
