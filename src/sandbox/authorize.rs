@@ -747,13 +747,13 @@ fn assume_context(iam: &Iam, bearer: &Bearer, asked: &Assumption<'_>, role: Opti
 
 /// The moment a context was made for.
 fn instant_of(context: &Context) -> Option<Timestamp> {
-    match context.get("aws:CurrentTime") {
-        Some(super::policy::ContextValue::One(text)) => text.parse().ok(),
-        Some(super::policy::ContextValue::Many(_)) | None => None,
-    }
+    context.one("aws:CurrentTime")?.parse().ok()
 }
 
 /// Whole seconds, as keys hold them.
 fn instant(at: Timestamp) -> String {
     Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -680,6 +680,36 @@ mod tests {
     }
 
     #[test]
+    fn the_names_the_catalog_relies_on_are_there() {
+        let broker: Url = "http://127.0.0.1:8080/".parse().unwrap();
+        let world = World::larkspur().for_broker(&broker).unwrap();
+        for role in [
+            "arn:aws:iam::127790045613:role/RolegateHub",
+            "arn:aws:iam::177419203846:role/Partner/DataExchange",
+            "arn:aws:iam::133840917265:role/hub/Relay",
+            "arn:aws:iam::118503920174:role/Partner/CustomsArchive",
+            "arn:aws:iam::195530284716:role/oidc/Publisher",
+            "arn:aws:iam::208174930265:role/oidc/Reader",
+        ] {
+            assert!(!world.role(&role.parse().unwrap()).unwrap().in_catalog, "{role}");
+        }
+        let iam = world.iam();
+        let (user, key) = iam.user_of_key("SBUKLINWEISESSIONKEY").unwrap();
+        assert_eq!(user.arn(), "arn:aws:iam::146281930057:user/finance/lin");
+        assert!(key.active && !iam.user_of_key("SBUKLINWEIOLDKEYOFFF").unwrap().1.active);
+        assert_eq!(user.mfa[0].serial, "arn:aws:iam::146281930057:mfa/lin");
+        assert!(iam.user_of_key("SBUKBROKERFEDERATION").is_some());
+        let provider = iam.oidc_provider("195530284716".parse().unwrap(), "http://127.0.0.1:8080").unwrap();
+        assert_eq!(provider.arn, "arn:aws:iam::195530284716:oidc-provider/127.0.0.1:8080");
+        assert_eq!(provider.key_prefix(), "127.0.0.1:8080");
+        let publisher = iam.role(&"arn:aws:iam::195530284716:role/oidc/Publisher".parse().unwrap()).unwrap();
+        assert!(publisher.trust_document.contains("\"127.0.0.1:8080:aud\""));
+        for role in iam.roles() {
+            assert!(!role.permissions.attached.is_empty(), "{} has no permissions", role.arn);
+        }
+    }
+
+    #[test]
     fn role_ids_are_unique_and_shaped_as_at_aws() {
         let world = World::larkspur();
         let mut ids: Vec<_> = world.roles().iter().map(|role| role.role_id.as_str()).collect();
@@ -706,6 +736,53 @@ mod tests {
         "#;
         let message = |text: &str| World::from_toml(text).unwrap_err().to_string();
         assert_eq!(message(base), "the trust policy of arn:aws:iam::111122223333:role/R is malformed");
+        let good = base.replace(
+            "\"{}\"",
+            "'{\"Statement\":{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"sts:AssumeRole\"}}'",
+        );
+        World::from_toml(&good).unwrap();
+        for (addition, expected) in [
+            (
+                "[role.R.inline_policies]\np = '{}'",
+                "the inline policy `p` of arn:aws:iam::111122223333:role/R is malformed",
+            ),
+            ("[policy.P]\ndocument = '{'", "[policy.P] is malformed"),
+            ("[policy.ReadOnlyAccess]\ndocument = '{'", "managed policy `ReadOnlyAccess` stands twice"),
+            (
+                "[[user]]\naccount = '111122223333'\nname = 'u'\npolicies = ['Q']",
+                "arn:aws:iam::111122223333:user/u names the policy `Q`, which no [policy] table describes and AWS does not \
+                 manage",
+            ),
+            (
+                "[[user]]\naccount = '222222222222'\nname = 'u'",
+                "the user `u` is in account 222222222222, which no [[account]] describes",
+            ),
+            (
+                "[[user]]\naccount = '111122223333'\nname = '/u'",
+                "the user name `/u` is not valid: 1 to 64 letters, digits and any of _+=,.@-, after a path if there is one",
+            ),
+            (
+                "[[user]]\naccount = '111122223333'\nname = 'u'\n[[user]]\naccount = '111122223333'\nname = 'p/u'",
+                "user `arn:aws:iam::111122223333:user/p/u` stands twice",
+            ),
+            (
+                "[[user]]\naccount = '111122223333'\nname = 'u'\naccess_keys = [{ id = 'AKIA', secret = '' }]",
+                "the access key `AKIA` of arn:aws:iam::111122223333:user/u is not SBUK and 16 capital letters and digits",
+            ),
+            (
+                "[[user]]\naccount = '111122223333'\nname = 'u'\nmfa = [{ seed = '1' }]",
+                "the MFA device arn:aws:iam::111122223333:mfa/u cannot be used",
+            ),
+            (
+                "[[oidc_provider]]\naccounts = ['111122223333']\nurl = 'x'",
+                "the OpenID provider `x` needs a url that begins with https:// or http://, or <broker>",
+            ),
+            ("[saml_provider.x]", "the SAML provider `x` needs either metadata_url or metadata"),
+        ] {
+            assert_eq!(message(&format!("{good}\n{addition}")), expected);
+        }
+        let stranger = good.replace("\"*\"", "{\"AWS\":\"arn:aws:iam::111122223333:role/Gone\"}");
+        assert_eq!(message(&stranger), "the trust policy of arn:aws:iam::111122223333:role/R is malformed");
         assert!(message(&base.replace("[\"R\"]", "[\"S\"]")).contains("`S`"));
         assert!(message(&base.replace("trust = \"t\"", "trust = \"u\"")).contains("`u`"));
         assert!(message("company = 1").contains("TOML"));

@@ -111,6 +111,15 @@ impl Context {
         self.0.get(&key.to_ascii_lowercase())
     }
 
+    /// The value of a key that has one.
+    #[must_use]
+    pub fn one(&self, key: &str) -> Option<&str> {
+        match self.get(key) {
+            Some(ContextValue::One(value)) => Some(value),
+            Some(ContextValue::Many(_)) | None => None,
+        }
+    }
+
     /// Takes over what `other` says, which wins where both say something.
     pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
