@@ -1,9 +1,13 @@
 //! What a person may use, for how long, and why.
 
+use std::net::IpAddr;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::policy::{Denied, Filled, PlacedRole, Policy};
-use crate::aws::{AccountId, RoleArn, RoleName, SessionDuration};
+use crate::aws::{
+    AccountId, CannotCompose, Part, RoleArn, RoleName, ScopeDown, SessionDuration, SessionPolicy, Source, compose,
+};
 use crate::catalog::{Account, Attribute, Connector, Role, RoleId, Rule};
 use crate::identity::{Authentication, ConnectorId, Demand, Unmet};
 
@@ -16,7 +20,7 @@ pub struct Decision {
     incomplete: Option<String>,
     /// Those that allow the longest sessions first.
     matches: Vec<Match>,
-    /// Role and best match, by role.
+    /// Role and the match that allows the longest session, by role.
     roles: Vec<(u32, u32)>,
 }
 
@@ -52,7 +56,7 @@ impl Decision {
 
     /// What may be used, by account id and role name.
     pub fn roles(&self) -> impl ExactSizeIterator<Item = RoleAccess<'_>> {
-        self.roles.iter().map(|(role, best)| RoleAccess { decision: self, role: *role, best: *best })
+        self.roles.iter().map(|(role, longest)| RoleAccess { decision: self, role: *role, longest: *longest })
     }
 
     #[must_use]
@@ -65,8 +69,8 @@ impl Decision {
     pub fn role(&self, account: AccountId, name: &RoleName) -> Option<RoleAccess<'_>> {
         let position = self.policy.position(&RoleId { account, name: name.clone() })?;
         let at = self.roles.binary_search_by_key(&(position as u32), |(role, _)| *role).ok()?;
-        let (role, best) = self.roles[at];
-        Some(RoleAccess { decision: self, role, best })
+        let (role, longest) = self.roles[at];
+        Some(RoleAccess { decision: self, role, longest })
     }
 
     /// Why the list may be shorter than it should be: the provider did not send all groups.
@@ -108,7 +112,7 @@ impl Decision {
 pub struct RoleAccess<'d> {
     decision: &'d Decision,
     role: u32,
-    best: u32,
+    longest: u32,
 }
 
 impl<'d> RoleAccess<'d> {
@@ -116,8 +120,8 @@ impl<'d> RoleAccess<'d> {
         self.decision.policy.placed(self.role as usize)
     }
 
-    fn best(&self) -> &'d Match {
-        &self.decision.matches[self.best as usize]
+    fn longest(&self) -> &'d Match {
+        &self.decision.matches[self.longest as usize]
     }
 
     #[must_use]
@@ -143,7 +147,7 @@ impl<'d> RoleAccess<'d> {
     /// The longest session this person gets: what the role allows, or the most generous of their rules if that is less.
     #[must_use]
     pub fn max_session(&self) -> SessionDuration {
-        self.role().max_session.min(self.best().limit)
+        self.role().max_session.min(self.longest().limit)
     }
 
     /// What they get without choosing.
@@ -166,10 +170,70 @@ impl<'d> RoleAccess<'d> {
         self.demand()?.unmet(authentication, now, SignedDuration::from_secs(skew.as_secs().into()))
     }
 
-    /// The rule that allows the longest session; the first by id where several do.
+    /// The rule that counts for a session of this length: of those that allow it, one that limits nothing where there is one,
+    /// then the one that allows the longest sessions, and the first by id where several do. So no rule takes away what another
+    /// gives: whoever has two may have what either allows.
+    ///
+    /// Of a length that no rule allows, the longest that one does is meant.
+    fn counts_for(&self, duration: SessionDuration) -> &'d Match {
+        let (decision, role) = (self.decision, self.role as usize);
+        let wanted = duration.min(self.max_session());
+        let allowing = || decision.matches.iter().filter(move |one| decision.gives(one, role) && one.limit >= wanted);
+        let unlimited = allowing().find(|one| decision.policy.rule(one.rule as usize).scope_down.is_empty());
+        unlimited.or_else(|| allowing().next()).unwrap_or_else(|| self.longest())
+    }
+
+    /// The rule that counts for a session of this length, with what in the person met it.
+    #[must_use]
+    pub fn reason_for(&self, duration: SessionDuration) -> Reason<'d> {
+        self.reason_of(self.counts_for(duration))
+    }
+
+    /// What a session of this length is limited to whatever is asked for: by the role, and by the rule that counts for it.
+    #[must_use]
+    pub fn limits_for(&self, duration: SessionDuration) -> Vec<(Source, &'d ScopeDown)> {
+        let rule = self.decision.policy.rule(self.counts_for(duration).rule as usize);
+        let both = [(Source::Role, &self.role().scope_down), (Source::Rule, &rule.scope_down)];
+        both.into_iter().filter(|(_, scope)| !scope.is_empty()).collect()
+    }
+
+    /// What a session of this length is limited to in all, where somebody wants this besides and asks from `here`.
+    ///
+    /// # Errors
+    /// [`CannotCompose`]: one session policy cannot say it.
+    pub fn session_policy(
+        &self,
+        duration: SessionDuration,
+        wish: &ScopeDown,
+        here: Option<IpAddr>,
+    ) -> Result<SessionPolicy, CannotCompose> {
+        let wished = Some((Source::Asked, wish)).filter(|(_, wish)| !wish.is_empty());
+        let limits = self.limits_for(duration).into_iter().chain(wished);
+        let parts: Vec<Part<'_>> = limits.map(|(from, scope)| Part { from, scope }).collect();
+        compose(&parts, self.account().partition, here)
+    }
+
+    /// The rules that count, each with the longest session it counts for: one, or a shorter one that limits nothing before a
+    /// longer one that does.
+    #[must_use]
+    pub fn tiers(&self) -> Vec<(SessionDuration, &'d Rule)> {
+        let longest = self.max_session();
+        let tier = |one: &'d Match| (one.limit.min(longest), self.decision.policy.rule(one.rule as usize));
+        let first = tier(self.counts_for(SessionDuration::MIN));
+        let last = tier(self.counts_for(longest));
+        if first.1.id == last.1.id { vec![last] } else { vec![first, last] }
+    }
+
+    /// The rule that counts for who does not choose a length.
     #[must_use]
     pub fn rule(&self) -> &'d Rule {
-        self.decision.policy.rule(self.best().rule as usize)
+        self.reason().rule
+    }
+
+    /// The rule that allows the longest session.
+    #[must_use]
+    pub fn longest_rule(&self) -> &'d Rule {
+        self.decision.policy.rule(self.longest().rule as usize)
     }
 
     /// Every rule that gives this role, with what in the person met it; those that allow the longest sessions first.
@@ -179,10 +243,10 @@ impl<'d> RoleAccess<'d> {
         decision.matches.iter().filter(|one| decision.gives(one, role)).map(|one| self.reason_of(one)).collect()
     }
 
-    /// The [rule](Self::rule) that counts, with what in the person met it.
+    /// The [rule](Self::rule) that counts for who does not choose a length, with what in the person met it.
     #[must_use]
     pub fn reason(&self) -> Reason<'d> {
-        self.reason_of(self.best())
+        self.reason_for(self.default_session())
     }
 
     fn reason_of(&self, one: &'d Match) -> Reason<'d> {

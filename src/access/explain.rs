@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Denied, OmittedTag, Policy, session_tags};
-use crate::aws::SessionDuration;
+use super::{Denied, OmittedTag, Policy, RoleAccess, session_tags};
+use crate::aws::{ScopeDown, SessionDuration};
 use crate::catalog::{Account, RoleId, Rule};
 use crate::identity::{Demand, VerifiedIdentity};
 
@@ -41,6 +41,8 @@ pub struct RoleAnswer {
     /// What the account is called, when it is in the catalog.
     pub account_name: Option<String>,
     pub permitted: bool,
+    /// Session tags of the role that are sent for this person, in words.
+    pub tags: Vec<String>,
     /// Session tags of the role that would not be sent for this person.
     pub omitted_tags: Vec<OmittedTag>,
 }
@@ -56,6 +58,37 @@ pub struct PermittedRole {
     pub rules: Vec<String>,
     /// What the role asks of how the person was recognised.
     pub authentication: Option<AskedAuthentication>,
+    /// What sessions are limited to, whatever is asked for.
+    pub limits: Vec<LimitAnswer>,
+}
+
+/// What sessions are limited to beyond their role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct LimitAnswer {
+    /// Who wants it: `role`, or `rule` and its id.
+    pub from: String,
+    /// What it says, in words.
+    pub says: Vec<String>,
+    /// It is only for sessions longer than this, in seconds: shorter ones are given by a rule that limits nothing.
+    pub longer_than_s: Option<u32>,
+}
+
+impl LimitAnswer {
+    /// For each of a role's limits.
+    #[must_use]
+    pub fn all_of(access: &RoleAccess<'_>) -> Vec<Self> {
+        let tiers = access.tiers();
+        let says = |from: String, scope: &ScopeDown, longer_than_s| {
+            (!scope.is_empty()).then(|| Self { from, says: scope.words(), longer_than_s })
+        };
+        let of_role = says("role".to_owned(), &access.role().scope_down, None);
+        let below = |at: usize| at.checked_sub(1).map(|at| tiers[at].0.as_secs());
+        let of_rules = tiers
+            .iter()
+            .enumerate()
+            .filter_map(|(at, (_, rule))| says(format!("rule {}", rule.id), &rule.scope_down, below(at)));
+        of_role.into_iter().chain(of_rules).collect()
+    }
 }
 
 /// What a role asks of how a person was recognised, as data for programs. Each part that is given must hold.
@@ -98,6 +131,8 @@ pub struct RuleAnswer {
     /// Where a role was asked about, what the rule has to do with it.
     pub asked: Option<Bearing>,
     pub max_session: Option<SessionDuration>,
+    /// What it limits sessions to, in words.
+    pub limits: Vec<String>,
     pub conditions: Vec<ConditionAnswer>,
 }
 
@@ -140,6 +175,7 @@ pub fn explain(policy: &Policy, identity: &VerifiedIdentity, role: Option<&RoleI
             default_session: access.default_session(),
             rules: access.reasons().iter().map(|reason| reason.rule.id.to_string()).collect(),
             authentication: access.demand().map(AskedAuthentication::from),
+            limits: LimitAnswer::all_of(&access),
         })
         .collect::<Vec<_>>();
     let (mut rules, mut besides) = (Vec::new(), Vec::new());
@@ -165,12 +201,21 @@ pub fn explain(policy: &Policy, identity: &VerifiedIdentity, role: Option<&RoleI
                 roles: matched.map_or(0, |one| decision.count(one)),
                 asked: bearing.flatten(),
                 max_session: rule.max_session,
+                limits: rule.scope_down.words(),
                 conditions: conditions(rule, identity),
             }),
         }
     }
     // What grants comes first; among the rest the order of the catalog is as good as any.
     rules.sort_by_key(|rule| !rule.matches || rule.asked == Some(Bearing::NotNamed));
+    let (sent, omitted_tags) = role
+        .and_then(|role| policy.catalog().role(role.account, &role.name))
+        .map(|role| session_tags(identity, role))
+        .unwrap_or_default();
+    let said = |tag: super::SessionTag| {
+        let along = if tag.transitive { ", and goes along to further roles" } else { "" };
+        format!("{} is sent as `{}`{along}", tag.key, tag.value)
+    };
     Explanation {
         subject: identity.subject.to_string(),
         refused: decision.refusal().as_ref().map(Denied::to_string),
@@ -180,11 +225,8 @@ pub fn explain(policy: &Policy, identity: &VerifiedIdentity, role: Option<&RoleI
             in_catalog: position.is_some(),
             account_name: policy.catalog().account(role.account).map(|account: &Account| account.name.clone()),
             permitted: !permitted.is_empty(),
-            omitted_tags: policy
-                .catalog()
-                .role(role.account, &role.name)
-                .map(|role| session_tags(identity, role).1)
-                .unwrap_or_default(),
+            tags: sent.into_iter().map(said).collect(),
+            omitted_tags,
         }),
         permitted,
         rules,
@@ -244,7 +286,7 @@ impl Explanation {
         let called = account_name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
         let subject = &self.subject;
         match self.permitted.first() {
-            Some(PermittedRole { max_session, default_session, authentication, .. }) => {
+            Some(PermittedRole { max_session, default_session, authentication, limits, .. }) => {
                 writeln!(
                     f,
                     "yes: {subject} may use {role}{called} for up to {max_session}; {default_session} unless asked otherwise."
@@ -254,6 +296,14 @@ impl Explanation {
                         f,
                         "It asks for a person recognised {asked}; somebody who was not is sent to sign in again."
                     )?;
+                }
+                for LimitAnswer { from, says, longer_than_s } in limits {
+                    let longer = longer_than_s.and_then(|seconds| SessionDuration::from_secs(seconds).ok());
+                    let which = longer.map_or_else(String::new, |longer| format!(" longer than {longer}"));
+                    writeln!(f, "Every session{which} is limited by the {from}: {}.", says.join("; "))?;
+                }
+                for tag in &asked.tags {
+                    writeln!(f, "The session tag {tag}.")?;
                 }
                 for OmittedTag { key, why } in &asked.omitted_tags {
                     writeln!(f, "The session tag {key} is not sent: {why}.")?;
@@ -288,7 +338,7 @@ impl Explanation {
 }
 
 fn write_rule(f: &mut fmt::Formatter<'_>, answer: &RuleAnswer) -> fmt::Result {
-    let RuleAnswer { rule, matches, roles, asked, max_session, conditions, .. } = answer;
+    let RuleAnswer { rule, matches, roles, asked, max_session, limits, conditions, .. } = answer;
     let outcome = match (matches, asked) {
         (true, Some(Bearing::NotNamed)) => "matches, but no value names this role".to_owned(),
         (true, Some(_)) => "grants it".to_owned(),
@@ -298,7 +348,8 @@ fn write_rule(f: &mut fmt::Formatter<'_>, answer: &RuleAnswer) -> fmt::Result {
         (false, None) => "does not match".to_owned(),
     };
     let limit = max_session.map_or_else(String::new, |max| format!(", sessions up to {max}"));
-    writeln!(f, "rule {rule}: {outcome}{limit}")?;
+    let limits = if limits.is_empty() { String::new() } else { format!(", {}", limits.join("; ")) };
+    writeln!(f, "rule {rule}: {outcome}{limit}{limits}")?;
     if let Some(description) = &answer.description {
         writeln!(f, "  # {}", description.trim().replace('\n', "\n  # "))?;
     }

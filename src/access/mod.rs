@@ -16,8 +16,9 @@ mod tests;
 
 pub use decision::{Decision, Reason, RoleAccess};
 pub use explain::{
-    AskedAuthentication, Bearing, ConditionAnswer, Explanation, PermittedRole, RoleAnswer, RuleAnswer, explain,
+    AskedAuthentication, Bearing, ConditionAnswer, Explanation, LimitAnswer, PermittedRole, RoleAnswer, RuleAnswer,
+    explain,
 };
-pub use permit::{OmittedTag, Permit, SessionTag, Terms};
+pub use permit::{Limit, OmittedTag, Permit, SessionTag, Terms};
 pub use policy::{Asked, Denied, Policy, session_tags};
 pub use scope::{Scope, UnknownScope};

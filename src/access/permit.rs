@@ -4,7 +4,9 @@ use std::hash::{Hash, Hasher};
 
 use jiff::Timestamp;
 
-use crate::aws::{ProviderArn, Region, RoleArn, SessionDuration, SessionName, SessionPolicy, SourceIdentity};
+use crate::aws::{
+    ProviderArn, Region, RoleArn, ScopeDown, SessionDuration, SessionName, SessionPolicy, Source, SourceIdentity,
+};
 use crate::identity::SubjectId;
 
 /// One session tag: key at most 128 and value at most 256 characters, checked where the catalog is read.
@@ -12,6 +14,15 @@ use crate::identity::SubjectId;
 pub struct SessionTag {
     pub key: String,
     pub value: String,
+    /// Whether it goes along when the session assumes another role.
+    pub transitive: bool,
+}
+
+/// What a session is limited to beyond its role, and who wants that.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Limit {
+    pub from: Source,
+    pub scope: ScopeDown,
 }
 
 /// A session tag of the role that is not sent for this person.
@@ -43,6 +54,8 @@ pub struct Terms {
     pub(in crate::access) session_tags: Vec<SessionTag>,
     /// What makes the session allow less than its role.
     pub(in crate::access) session_policy: SessionPolicy,
+    /// Where that comes from.
+    pub(in crate::access) limits: Vec<Limit>,
     /// The id of the rule that granted it.
     pub(in crate::access) rule: String,
     /// Attribute and value that met each of its conditions.
@@ -78,6 +91,7 @@ impl Permit {
             subject,
             session_tags,
             session_policy: SessionPolicy::default(),
+            limits: Vec::new(),
             rule: "test".to_owned(),
             because: Vec::new(),
             session_ends,
@@ -140,6 +154,12 @@ impl Permit {
         &self.0.session_policy
     }
 
+    /// Where the [session policy](Self::session_policy) comes from.
+    #[must_use]
+    pub fn limits(&self) -> &[Limit] {
+        &self.0.limits
+    }
+
     #[must_use]
     pub fn rule(&self) -> &str {
         &self.0.rule
@@ -174,6 +194,7 @@ struct Facts<'t> {
     source_identity: &'t SourceIdentity,
     session_tags: &'t [SessionTag],
     session_policy: &'t SessionPolicy,
+    limits: &'t [Limit],
     rule: &'t str,
     because: &'t [(String, String)],
     session_ends: Option<Timestamp>,
@@ -195,6 +216,7 @@ impl Terms {
             source_identity,
             session_tags,
             session_policy,
+            limits,
             rule,
             because,
             session_ends,
@@ -209,6 +231,7 @@ impl Terms {
             source_identity,
             session_tags,
             session_policy,
+            limits,
             rule,
             because,
             session_ends: *session_ends,

@@ -1,6 +1,7 @@
 //! A catalog made ready for deciding.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,10 +9,12 @@ use regex::Regex;
 
 use super::decision::{Decision, Match, Standing};
 use super::index::{ConditionId, Index};
-use super::permit::Terms;
+use super::permit::{Limit, Terms};
 use super::role_set::RoleSet;
 use super::{OmittedTag, Permit, Scope, SessionTag};
-use crate::aws::{AccountId, Region, RoleName, SessionDuration, SessionName, SessionPolicy, SourceIdentity};
+use crate::aws::{
+    AccountId, CannotCompose, Region, RoleName, ScopeDown, SessionDuration, SessionName, Source, SourceIdentity,
+};
 use crate::catalog::{
     Account, AccountSelector, Attribute, Catalog, Grant, Role, RoleId, RoleSelector, Rule, TagSelector, TagSource,
     Tags, Template, is_tag_value,
@@ -72,8 +75,10 @@ pub struct Asked {
     pub duration: Option<SessionDuration>,
     /// What the token that asks may be used for; everything, for somebody in a browser.
     pub scope: Scope,
-    /// What the session is to be limited by, beyond its role.
-    pub session_policy: SessionPolicy,
+    /// What the session is to be limited to, beside what role and rule limit it to.
+    pub scope_down: ScopeDown,
+    /// Where it is asked for, as far as that is known.
+    pub address: Option<IpAddr>,
     /// Where STS is to be called; `None`: where the catalog says.
     pub region: Option<Region>,
 }
@@ -87,7 +92,8 @@ impl Asked {
             role,
             duration: None,
             scope: Scope::FULL,
-            session_policy: SessionPolicy::default(),
+            scope_down: ScopeDown::default(),
+            address: None,
             region: None,
         }
     }
@@ -110,6 +116,9 @@ pub enum Denied {
     /// The rules grant it, and the role asks for more than this sign-in was: one that meets the demand may have it.
     #[error("{role} asks for a person recognised {demand}: {unmet}")]
     StepUp { role: RoleId, unmet: Unmet, demand: Box<Demand> },
+    /// They may use it, and what the session is to be limited to cannot be said in one session policy.
+    #[error("a session of {role} cannot be limited like this: {why}")]
+    Limits { role: RoleId, why: CannotCompose },
     #[error("the session at the identity provider ends at {ends}, too soon for credentials to live 15 minutes")]
     IdpSessionEnding { ends: Timestamp },
 }
@@ -124,6 +133,7 @@ impl Denied {
             Self::NotGranted { .. } => "not-granted",
             Self::OutOfScope { .. } => "token-scope",
             Self::StepUp { unmet, .. } => unmet.code(),
+            Self::Limits { .. } => "scope-down",
             Self::IdpSessionEnding { .. } => "idp-session-ending",
         }
     }
@@ -220,7 +230,7 @@ impl Policy {
     #[must_use]
     pub fn decide(&self, identity: &VerifiedIdentity) -> Decision {
         self.decide_on(identity, |matches| {
-            // The matches stand in the order of how long they allow, so that the first to give a role is the best.
+            // The matches stand in the order of how much they allow, so that the first to give a role is the longest.
             let mut seen = RoleSet::none(self.0.roles.len());
             let mut roles = Vec::new();
             for (at, one) in matches.iter().enumerate() {
@@ -269,7 +279,8 @@ impl Policy {
         }
     }
 
-    /// The rules all of whose conditions hold, those that allow the longest sessions first.
+    /// The rules all of whose conditions hold, those that allow the longest sessions first, and among them those that limit
+    /// nothing.
     fn matches(&self, identity: &VerifiedIdentity) -> Vec<Match> {
         let compiled = &*self.0;
         // The value each condition is met by: sorted first, so that it does not depend on the order they were sent in.
@@ -312,7 +323,8 @@ impl Policy {
                 }
             })
             .collect();
-        matches.sort_unstable_by_key(|one| (std::cmp::Reverse(one.limit), one.rule));
+        let limits = |one: &Match| !compiled.rules[one.rule as usize].rule.scope_down.is_empty();
+        matches.sort_unstable_by_key(|one| (std::cmp::Reverse(one.limit), limits(one), one.rule));
         matches
     }
 
@@ -363,11 +375,12 @@ impl Policy {
     ///
     /// It lasts as long as asked, or the role's default, and never longer than the role, the best rule or the session
     /// at the identity provider allows; a caller that wants to say so compares [`Permit::duration`] with what it asked.
+    /// It is limited to what role, rule and asker limit it to, all at once.
     ///
     /// # Errors
     /// [`Denied`] says why not.
     pub fn permit(&self, identity: &VerifiedIdentity, asked: Asked, now: Timestamp) -> Result<Permit, Denied> {
-        let Asked { account, role, duration: wanted, scope, session_policy, region } = asked;
+        let Asked { account, role, duration: wanted, scope, scope_down, address, region } = asked;
         let id = RoleId { account, name: role };
         let position = self.position(&id);
         let decision = self.decide_one(identity, position);
@@ -386,9 +399,16 @@ impl Policy {
         if let Some((unmet, demand)) = access.unmet(&identity.authentication, now).zip(access.demand()) {
             return Err(Denied::StepUp { role: id, unmet, demand: Box::new(demand.clone()) });
         }
+        let limit = wanted.unwrap_or(access.default_session()).min(access.max_session());
+        let reason = access.reason_for(limit);
+        let session_policy = access
+            .session_policy(limit, &scope_down, address)
+            .map_err(|why| Denied::Limits { role: id.clone(), why })?;
+        let compulsory = access.limits_for(limit).into_iter().map(|(from, scope)| Limit { from, scope: scope.clone() });
+        let wished = (!scope_down.is_empty()).then_some(Limit { from: Source::Asked, scope: scope_down });
+        let limits = compulsory.chain(wished).collect();
         // A region of another partition would have STS refuse what it has never heard of.
         let region = region.filter(|region| access.account().partition.has_region(region));
-        let limit = wanted.unwrap_or(access.default_session()).min(access.max_session());
         let mut duration = limit;
         let session_ends = identity.authentication.session_not_on_or_after;
         if let Some(ends) = session_ends {
@@ -406,8 +426,9 @@ impl Policy {
             source_identity: SourceIdentity::for_person(identity.trail_name()),
             session_tags: session_tags(identity, access.role()).0,
             session_policy,
-            rule: access.rule().id.to_string(),
-            because: access.reason().because.iter().map(|(what, value)| (what.to_string(), (*value).into())).collect(),
+            limits,
+            rule: reason.rule.id.to_string(),
+            because: reason.because.iter().map(|(what, value)| (what.to_string(), (*value).into())).collect(),
             session_ends,
             region: region.or_else(|| access.role().region.clone()).or_else(|| access.account().region.clone()),
         }))
@@ -445,7 +466,10 @@ pub fn session_tags(identity: &VerifiedIdentity, role: &Role) -> (Vec<SessionTag
             }
         };
         match found {
-            Ok(value) => sent.push(SessionTag { key: key.to_string(), value }),
+            Ok(value) => {
+                let transitive = role.transitive_tags.contains(key);
+                sent.push(SessionTag { key: key.to_string(), value, transitive });
+            }
             Err(why) => omitted.push(OmittedTag { key: key.to_string(), why }),
         }
     }

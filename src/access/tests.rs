@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::aws::{SessionDuration, SessionPolicy};
+use crate::aws::{ScopeDown, SessionDuration, Source};
 use crate::catalog::arbitrary::{self, consistent};
 use crate::catalog::toml::parse_text;
 use crate::catalog::{
@@ -521,11 +521,7 @@ fn terms_are_equal_only_if_nothing_a_permit_says_differs() {
     let others = [
         terms(&person, Asked { duration: Some("2h".parse().unwrap()), ..asked() }, now()),
         terms(&person, Asked { region: Some("eu-west-1".parse().unwrap()), ..asked() }, now()),
-        terms(
-            &person,
-            Asked { session_policy: SessionPolicy::new(Some(r#"{"Statement":[]}"#), vec![]).unwrap(), ..asked() },
-            now(),
-        ),
+        terms(&person, Asked { scope_down: ScopeDown { read_only: true, ..ScopeDown::default() }, ..asked() }, now()),
         terms(
             &VerifiedIdentity {
                 subject: SubjectId { value: "other".into(), ..person.subject.clone() },
@@ -655,9 +651,143 @@ proptest! {
                     prop_assert!(allowed.contains_key(&role.id()));
                     prop_assert_eq!(Some(&*demand), role.authentication.as_ref());
                 }
+                // Who asks for it from elsewhere than a lock allows has no session that is not locked out at once.
+                Err(Denied::Limits { .. }) => prop_assert!(allowed.contains_key(&role.id())),
                 Err(Denied::IdpSessionEnding { .. }) => prop_assert!(left.is_some_and(|left| left < 900)),
                 Err(_) => prop_assert!(!allowed.contains_key(&role.id())),
             }
+        }
+    }
+}
+
+fn limited(policy: &Policy, asked: Asked) -> (String, Vec<Source>, Option<String>) {
+    let permit = policy.permit(&person(&["leads", "engineering"]), asked, now()).unwrap();
+    let sources = permit.limits().iter().map(|limit| limit.from).collect();
+    (permit.rule().to_owned(), sources, permit.session_policy().inline().map(str::to_owned))
+}
+
+fn read_payments(duration: &str) -> Asked {
+    let duration = (!duration.is_empty()).then(|| duration.parse().unwrap());
+    Asked { duration, ..Asked::role("111122223333".parse().unwrap(), "ReadOnly".parse().unwrap()) }
+}
+
+#[test]
+fn a_rule_that_limits_takes_nothing_away_from_one_that_does_not() {
+    let policy = Policy::compile(catalog(&CATALOG.replace(
+        "grant = [{ account = \"111122223333\", role = [\"ReadOnly\", \"teams/Deploy\"] }]",
+        "grant = [{ account = \"111122223333\", role = [\"ReadOnly\", \"teams/Deploy\"] }]\n\
+         scope_down = { regions = [\"eu-west-1\"] }",
+    )));
+    // `engineers-read-everything` gives four hours without a limit, `leads` twelve with one.
+    for (asked, rule, limited_by) in [
+        ("", "engineers-read-everything", vec![]),
+        ("4h", "engineers-read-everything", vec![]),
+        ("5h", "leads", vec![Source::Rule]),
+        ("12h", "leads", vec![Source::Rule]),
+    ] {
+        let (by, sources, inline) = limited(&policy, read_payments(asked));
+        assert_eq!((by.as_str(), &sources), (rule, &limited_by), "{asked}");
+        assert_eq!(inline.is_some(), !limited_by.is_empty());
+    }
+    let both = person(&["leads", "engineering"]);
+    let decision = policy.decide(&both);
+    let access = decision.role("111122223333".parse().unwrap(), &"ReadOnly".parse().unwrap()).unwrap();
+    assert_eq!(access.max_session().as_secs(), 43_200);
+    let tiers: Vec<(u32, String)> =
+        access.tiers().iter().map(|(up_to, rule)| (up_to.as_secs(), rule.id.to_string())).collect();
+    assert_eq!(tiers, [(14_400, "engineers-read-everything".to_owned()), (43_200, "leads".to_owned())]);
+    let text = explain(&policy, &both, Some(&id("111122223333/ReadOnly"))).to_string();
+    assert!(text.contains("Every session longer than 4h is limited by the rule leads: only in eu-west-1."), "{text}");
+    assert!(text.contains("rule leads: grants it, only in eu-west-1"), "{text}");
+    // Who has only the rule that limits has its limit.
+    let lead = person(&["leads"]);
+    let permit = policy.permit(&lead, read_payments(""), now()).unwrap();
+    assert_eq!((permit.rule(), permit.limits()[0].from), ("leads", Source::Rule));
+}
+
+#[test]
+fn what_role_rule_and_asker_want_holds_all_at_once() {
+    let role = "max_session = \"12h\"\nsession_tags";
+    let text = CATALOG.replace(role, &format!("scope_down = {{ read_only = true }}\n{role}")).replace(
+        "grant = [{ account = \"*\", role = \"ReadOnly\" }]",
+        "grant = [{ account = \"*\", role = \"ReadOnly\" }]\nscope_down = { regions = [\"eu-west-1\", \"us-east-1\"] }",
+    );
+    let policy = Policy::compile(catalog(&text));
+    let wish = ScopeDown { regions: ["us-east-1".parse().unwrap()].into(), from_here: true, ..ScopeDown::default() };
+    let asked = || Asked { scope_down: wish.clone(), address: Some([203, 0, 113, 7].into()), ..read_payments("1h") };
+    let engineer = person(&["engineering"]);
+    let permit = policy.permit(&engineer, asked(), now()).unwrap();
+    let sources: Vec<Source> = permit.limits().iter().map(|limit| limit.from).collect();
+    assert_eq!(sources, [Source::Role, Source::Rule, Source::Asked]);
+    assert_eq!(permit.session_policy().arns()[0].as_str(), "arn:aws:iam::aws:policy/ReadOnlyAccess");
+    let inline = permit.session_policy().inline().unwrap();
+    assert!(inline.contains(r#""aws:RequestedRegion":"us-east-1""#) && !inline.contains("eu-west-1"), "{inline}");
+    assert!(inline.contains(r#""aws:SourceIp":"203.0.113.7""#), "{inline}");
+
+    let elsewhere = ScopeDown { regions: ["eu-north-1".parse().unwrap()].into(), ..ScopeDown::default() };
+    let denied = policy.permit(&engineer, Asked { scope_down: elsewhere, ..asked() }, now()).unwrap_err();
+    assert_eq!(denied.code(), "scope-down");
+    assert_eq!(
+        denied.to_string(),
+        "a session of 111122223333/ReadOnly cannot be limited like this: no region is left: the limit of the rule that \
+         grants it and what you ask for have none in common"
+    );
+    let unknown = policy.permit(&engineer, Asked { address: None, ..asked() }, now()).unwrap_err();
+    assert!(unknown.to_string().contains("the address you ask from is not known here"), "{unknown}");
+    // Credentials for one address are not those for another.
+    let there = policy.permit(&engineer, Asked { address: Some([203, 0, 113, 8].into()), ..asked() }, now()).unwrap();
+    assert_ne!(there.terms(), permit.terms());
+}
+
+#[test]
+fn a_tag_that_goes_along_says_so() {
+    let policy = Policy::compile(catalog(
+        &CATALOG
+            .replace("Department = \"department\",", "Department = { attribute = \"department\", transitive = true },"),
+    ));
+    let lead = with(person(&["leads"]), "department", &["Core"]);
+    let permit = policy.permit(&lead, read_payments(""), now()).unwrap();
+    let along: Vec<(&str, bool)> = permit.session_tags().iter().map(|tag| (tag.key.as_str(), tag.transitive)).collect();
+    assert_eq!(along, [("CostCenter", false), ("Department", true)]);
+    let text = explain(&policy, &lead, Some(&id("111122223333/ReadOnly"))).to_string();
+    assert!(
+        text.contains("The session tag Department is sent as `Core`, and goes along to further roles.\n")
+            && text.contains("The session tag CostCenter is sent as `42`.\n")
+            && text.contains("The session tag Level is not sent: the person has no value for it.\n"),
+        "{text}"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn a_session_is_limited_by_its_rule_only_where_no_rule_gives_as_long_a_one_without(
+        catalog in arbitrary::catalog(), person in arbitrary::person(), asked in 900_u32..=43_200,
+    ) {
+        let policy = Policy::compile(catalog.clone());
+        let allowed = reference(&catalog, &person);
+        let duration = SessionDuration::from_secs(asked).unwrap();
+        for role in catalog.roles() {
+            let asked = Asked {
+                duration: Some(duration),
+                address: Some([203, 0, 113, 7].into()),
+                ..Asked::role(role.account, role.name.clone())
+            };
+            let Ok(permit) = policy.permit(&person, asked, now()) else { continue };
+            let (longest, rules) = &allowed[&role.id()];
+            let wanted = duration.min(*longest);
+            let free = rules.iter().any(|rule| {
+                let rule = catalog.rule(rule).unwrap();
+                rule.scope_down.is_empty() && rule.max_session.unwrap_or(SessionDuration::MAX) >= wanted
+            });
+            let by_rule = permit.limits().iter().any(|limit| limit.from == Source::Rule);
+            prop_assert_eq!(by_rule, !free);
+            prop_assert_eq!(
+                permit.limits().iter().any(|limit| limit.from == Source::Role),
+                !role.scope_down.is_empty()
+            );
+            prop_assert!(permit.session_policy().is_none() == permit.limits().is_empty());
         }
     }
 }

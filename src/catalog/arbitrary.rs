@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::aws::{Partition, SessionDuration};
+use crate::aws::{Partition, ScopeDown, SessionDuration};
 use crate::identity::{Attributes, Authentication, Demand, Groups, NameIdQualifiers, SubjectId, VerifiedIdentity};
 
 const ACCOUNTS: [&str; 3] = ["111122223333", "444455556666", "777788889999"];
@@ -105,13 +105,14 @@ fn grant() -> impl Strategy<Value = Grant> {
 
 fn rule() -> impl Strategy<Value = Rule> {
     let conditions = btree_map(attribute(), vec(pattern(), 1..3).prop_map(|p| AnyOf::new(p).unwrap()), 1..3);
-    (0..20_u8, option::of(text()), conditions, vec(grant(), 1..4), option::of(duration())).prop_map(
-        |(id, description, when, grants, max_session)| Rule {
+    (0..20_u8, option::of(text()), conditions, vec(grant(), 1..4), option::of(duration()), scope_down()).prop_map(
+        |(id, description, when, grants, max_session, scope_down)| Rule {
             id: parsed(&format!("rule-{id}")),
             description,
             when,
             grants,
             max_session,
+            scope_down,
         },
     )
 }
@@ -340,10 +341,13 @@ fn role() -> impl Strategy<Value = Role> {
     );
     let key = (select(ACCOUNTS.as_slice()), select(ROLES.as_slice()));
     let asked = (option::of(demand()), method());
-    (key, option::of(text()), tags(), duration(), option::of(duration()), any::<bool>(), session_tags, asked).prop_map(
-        |((account, name), description, tags, max, default, far, session_tags, (authentication, method))| {
+    let more = (any::<bool>(), any::<bool>(), session_tags, asked, scope_down());
+    (key, option::of(text()), tags(), duration(), option::of(duration()), more).prop_map(
+        |((account, name), description, tags, max, default, more)| {
+            let (far, transitive, session_tags, (authentication, method), scope_down) = more;
             let max_session = max.min(method.longest());
             let plain = matches!(method, Method::SessionToken(_));
+            let session_tags = if plain { BTreeMap::new() } else { session_tags };
             Role {
                 account: parsed(account),
                 name: parsed(name),
@@ -354,12 +358,31 @@ fn role() -> impl Strategy<Value = Role> {
                 destination: (far && !plain)
                     .then(|| parsed("https://console.aws.amazon.com/s3/home?region=eu-west-1#x")),
                 region: None,
-                session_tags: if plain { BTreeMap::new() } else { session_tags },
+                transitive_tags: session_tags.keys().filter(|_| transitive).cloned().collect(),
+                session_tags,
+                scope_down: if plain { ScopeDown::default() } else { scope_down },
                 authentication,
                 method,
             }
         },
     )
+}
+
+/// Nothing, mostly.
+fn scope_down() -> impl Strategy<Value = ScopeDown> {
+    let policy = r#"{"Statement":[{"Action":"s3:*","Effect":"Deny","Resource":"arn:aws:s3:::it's/*"}]}"#;
+    let arn = "arn:aws:iam::aws:policy/job-function/ViewOnlyAccess";
+    let regions = btree_set(select(vec!["eu-west-1", "us-gov-west-1"]).prop_map(parsed), 0..3);
+    let networks = btree_set(select(vec!["203.0.113.0/24", "2001:db8::1"]).prop_map(parsed), 0..2);
+    let some = (any::<[bool; 4]>(), regions, networks).prop_map(move |(on, regions, networks)| ScopeDown {
+        read_only: on[0],
+        regions,
+        networks,
+        from_here: on[1],
+        policy: on[2].then(|| parsed(policy)),
+        policy_arns: if on[3] { vec![parsed(arn)] } else { Vec::new() },
+    });
+    prop_oneof![2 => Just(ScopeDown::default()), 1 => some]
 }
 
 fn support() -> impl Strategy<Value = Support> {

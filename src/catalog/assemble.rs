@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::{
     Account, AccountSelector, Attribute, AttributeName, Catalog, Chain, ClientAuth, Connector, ConnectorKind, Grant,
     KeySource, Link, Method, OidcAudience, OidcConnector, Pattern, Role, RoleId, RoleSelector, Rule, Support, TagKey,
     TagSelector, TagSource, Tags, UserKey, UserKeyId, WorkloadConnector,
 };
-use crate::aws::{AccountId, Partition, Region, RoleName};
+use crate::aws::{AccountId, Network, Part, Partition, Region, RoleName, ScopeDown, Source, compose};
 use crate::identity::ConnectorId;
 
 /// AWS takes at most this many session tags.
@@ -176,6 +177,7 @@ impl Catalog {
         }
         for (index, rule) in parts.rules.iter().enumerate() {
             check_rule(findings.at(Section::Rule, index, &rule.id), rule, &known);
+            check_rule_limit(&mut findings, rule, &parts.roles, &known);
         }
         for (index, key) in parts.keys.iter().enumerate() {
             check_key(findings.at(Section::Key, index, &key.id), key, &known);
@@ -299,13 +301,10 @@ impl Catalog {
             RoleSelector::Names(names) => names.contains(&role.name),
             RoleSelector::Captured(_) => false,
         };
-        let has = |tags: &Tags, wanted: &TagSelector| {
-            wanted.iter().all(|(key, values)| tags.get(key).is_some_and(|value| values.contains(value)))
-        };
         account
             && name
-            && has(&role.tags, &grant.role_tags)
-            && self.account(role.account).is_some_and(|account| has(&account.tags, &grant.account_tags))
+            && has_tags(&role.tags, &grant.role_tags)
+            && self.account(role.account).is_some_and(|account| has_tags(&account.tags, &grant.account_tags))
     }
 }
 
@@ -561,6 +560,14 @@ fn check_role(findings: &mut Findings, role: &Role, known: &Known<'_>) {
         let count = role.session_tags.len();
         findings.add("session_tags", format!("AWS takes at most {MAX_SESSION_TAGS} session tags; these are {count}"));
     }
+    for key in role.transitive_tags.iter().filter(|key| !role.session_tags.contains_key(*key)) {
+        findings.add("session_tags", format!("`{key}` is to be transitive and is no session tag of the role"));
+    }
+    if let Some(account) = known.accounts.get(&role.account)
+        && let Err(error) = composed(&[(Source::Role, &role.scope_down)], account.partition)
+    {
+        findings.add("scope_down", error);
+    }
     let mut folded = HashSet::new();
     for (key, source) in &role.session_tags {
         let path = format!("session_tags.{key}");
@@ -722,6 +729,61 @@ fn check_key(findings: &mut Findings, key: &UserKey, known: &Known<'_>) {
     if !known.accounts.contains_key(&key.account) {
         findings.add("account", no_account(key.account));
     }
+}
+
+/// Whether limits can be put together, wherever somebody asks from.
+fn composed(limits: &[(Source, &ScopeDown)], partition: Partition) -> Result<(), String> {
+    // An address of the documentation, as long as one of a person's can be.
+    const SOMEWHERE: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xabcd, 0xabcd, 0, 0, 0, 0));
+    // Where one side wants the asker's address and the other a network, there are people whom both suit.
+    let fixed = limits.iter().filter(|(_, scope)| !scope.from_here).find_map(|(_, scope)| scope.networks.first());
+    let here = fixed.map_or(SOMEWHERE, Network::first_address);
+    let parts: Vec<Part<'_>> = limits.iter().map(|(from, scope)| Part { from: *from, scope }).collect();
+    compose(&parts, partition, Some(here)).map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// A rule's limit has to fit each role it may give: otherwise nobody could use the role through it.
+fn check_rule_limit(findings: &mut Findings, rule: &Rule, roles: &[Role], known: &Known<'_>) {
+    if rule.scope_down.is_empty() {
+        return;
+    }
+    let mut tried: HashSet<(Partition, &ScopeDown)> = HashSet::new();
+    let mut said = HashSet::new();
+    for role in roles {
+        let Some(account) = known.accounts.get(&role.account) else { continue };
+        let given = rule.grants.iter().any(|grant| could_select(grant, role, account));
+        if !given || !tried.insert((account.partition, &role.scope_down)) {
+            continue;
+        }
+        let limits = [(Source::Role, &role.scope_down), (Source::Rule, &rule.scope_down)];
+        if let Err(error) = composed(&limits, account.partition)
+            && said.insert(error.clone())
+        {
+            findings.add("scope_down", format!("nobody could use {} by this rule: {error}", role.id()));
+        }
+    }
+    if tried.is_empty()
+        && let Err(error) = composed(&[(Source::Rule, &rule.scope_down)], Partition::Aws)
+    {
+        findings.add("scope_down", error);
+    }
+}
+
+/// Whether a grant selects a role, or could if it were filled.
+fn could_select(grant: &Grant, role: &Role, account: &Account) -> bool {
+    let by_account = match &grant.account {
+        AccountSelector::Any | AccountSelector::Captured(_) => true,
+        AccountSelector::Ids(ids) => ids.contains(&role.account),
+    };
+    let by_name = match &grant.role {
+        RoleSelector::Any | RoleSelector::Captured(_) => true,
+        RoleSelector::Names(names) => names.contains(&role.name),
+    };
+    by_account && by_name && has_tags(&role.tags, &grant.role_tags) && has_tags(&account.tags, &grant.account_tags)
+}
+
+fn has_tags(tags: &Tags, wanted: &TagSelector) -> bool {
+    wanted.iter().all(|(key, values)| tags.get(key).is_some_and(|value| values.contains(value)))
 }
 
 fn no_account(id: AccountId) -> String {

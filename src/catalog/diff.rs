@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::Catalog;
+use crate::aws::ScopeDown;
 
 /// The names of what differs, by section.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -16,6 +17,8 @@ pub struct Diff {
     pub rules: Changes,
     pub keys: Changes,
     pub links: Changes,
+    /// Whose sessions are limited in another way than before: a sentence for each role and rule.
+    pub limits: Vec<String>,
     /// The text for people without a role.
     pub support_changed: bool,
 }
@@ -83,8 +86,28 @@ pub fn diff(old: &Catalog, new: &Catalog) -> Diff {
         rules: Changes::between(old.rules(), new.rules(), |r| r.id.to_string()),
         keys: Changes::between(old.keys(), new.keys(), |k| k.id.to_string()),
         links: Changes::between(old.links(), new.links(), |l| l.id.to_string()),
+        limits: limits(old, new),
         support_changed: old.support() != new.support(),
     }
+}
+
+fn limits(old: &Catalog, new: &Catalog) -> Vec<String> {
+    fn all(catalog: &Catalog) -> BTreeMap<String, &ScopeDown> {
+        let roles = catalog.roles().map(|role| (format!("role {}", role.id()), &role.scope_down));
+        roles.chain(catalog.rules().map(|rule| (format!("rule {}", rule.id), &rule.scope_down))).collect()
+    }
+    let (before, after) = (all(old), all(new));
+    let words = |scope: &ScopeDown| scope.words().join(", ");
+    after
+        .iter()
+        .filter_map(|(name, scope)| match before.get(name) {
+            None if scope.is_empty() => None,
+            Some(was) if was == scope => None,
+            Some(was) if scope.is_empty() => Some(format!("{name}: no longer {}", words(was))),
+            Some(was) if !was.is_empty() => Some(format!("{name}: {}; before, {}", words(scope), words(was))),
+            _ => Some(format!("{name}: {}", words(scope))),
+        })
+        .collect()
 }
 
 impl fmt::Display for Diff {
@@ -109,6 +132,11 @@ impl fmt::Display for Diff {
                     write!(f, "\n  {sign} {one} {name}")?;
                 }
             }
+        }
+        if !self.limits.is_empty() {
+            write!(f, "{}what sessions are limited to:", if first { "" } else { "\n" })?;
+            self.limits.iter().try_for_each(|limit| write!(f, "\n  ~ {limit}"))?;
+            first = false;
         }
         if self.support_changed {
             write!(f, "{}support: changed", if first { "" } else { "\n" })?;

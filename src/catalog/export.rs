@@ -14,9 +14,9 @@ use secrecy::ExposeSecret as _;
 use super::{
     Account, AccountSelector, AnyOf, Catalog, ClaimPath, ClientAuth, ClockSkew, Connector, ConnectorKind, Grant,
     JwsAlgorithm, KeySource, Link, MetadataSource, Method, OidcAudience, OidcConnector, Pattern, Prompt, Role,
-    RoleSelector, Rule, SamlConnector, Secret, Support, TagSelector, TagSource, Tags, UserKey, WorkloadConnector,
+    RoleSelector, Rule, SamlConnector, Secret, Support, TagKey, TagSelector, TagSource, Tags, UserKey, WorkloadConnector,
 };
-use crate::aws::{Partition, SessionDuration};
+use crate::aws::{Partition, ScopeDown, SessionDuration};
 
 /// The whole catalog as one TOML document.
 #[must_use]
@@ -355,11 +355,17 @@ fn write_role(out: &mut Writer, role: &Role) {
     }
     out.text("destination", role.destination.as_ref().map(super::Destination::as_str));
     out.text("region", role.region.as_ref().map(crate::aws::Region::as_str));
-    let source = |source: &TagSource| -> Value {
-        match source {
-            TagSource::Attribute(attribute) => attribute.as_str().into(),
-            TagSource::Value(value) => one_entry("value", value.as_str()),
+    let source = |key: &TagKey, source: &TagSource| -> Value {
+        let transitive = role.transitive_tags.contains(key);
+        let mut table = match source {
+            TagSource::Attribute(attribute) if !transitive => return attribute.as_str().into(),
+            TagSource::Attribute(attribute) => Table::from_iter([("attribute".to_owned(), attribute.as_str().into())]),
+            TagSource::Value(value) => Table::from_iter([("value".to_owned(), value.as_str().into())]),
+        };
+        if transitive {
+            table.insert("transitive".into(), true.into());
         }
+        table.into()
     };
     if let Some(demand) = &role.authentication {
         let mut table = Table::new();
@@ -373,7 +379,11 @@ fn write_role(out: &mut Writer, role: &Role) {
         }
         out.key("authentication", table);
     }
-    out.table("session_tags", role.session_tags.iter().map(|(key, from)| (key.to_string(), source(from))).collect());
+    out.table(
+        "session_tags",
+        role.session_tags.iter().map(|(key, from)| (key.to_string(), source(key, from))).collect(),
+    );
+    out.table("scope_down", scope_down(&role.scope_down));
     write_method(out, &role.method);
 }
 
@@ -435,6 +445,28 @@ fn write_rule(out: &mut Writer, rule: &Rule) {
     if let Some(max) = rule.max_session {
         out.key("max_session", max.to_string());
     }
+    out.table("scope_down", scope_down(&rule.scope_down));
+}
+
+fn scope_down(scope: &ScopeDown) -> Table {
+    let ScopeDown { read_only, regions, networks, from_here, policy, policy_arns } = scope;
+    let networks = networks.iter().map(ToString::to_string).chain(from_here.then(|| "caller".to_owned()));
+    let lists: [(&str, Vec<String>); 3] = [
+        ("regions", regions.iter().map(ToString::to_string).collect()),
+        ("networks", networks.collect()),
+        ("policy_arns", policy_arns.iter().map(ToString::to_string).collect()),
+    ];
+    let mut table = Table::new();
+    if *read_only {
+        table.insert("read_only".into(), true.into());
+    }
+    for (key, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+        table.insert(key.into(), texts(list.iter()).into());
+    }
+    if let Some(policy) = policy {
+        table.insert("policy".into(), policy.as_str().into());
+    }
+    table
 }
 
 fn patterns(any: &AnyOf) -> Value {

@@ -1,6 +1,6 @@
 //! Accounts and the roles in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -11,7 +11,8 @@ use url::Url;
 use super::connector::safe_url;
 use super::{Attribute, Method};
 use crate::aws::{
-    AccountId, InvalidName, Partition, ProviderArn, Region, RoleArn, RoleName, SamlProviderName, SessionDuration,
+    AccountId, InvalidName, Partition, ProviderArn, Region, RoleArn, RoleName, SamlProviderName, ScopeDown,
+    SessionDuration,
 };
 use crate::identity::Demand;
 
@@ -63,6 +64,12 @@ pub struct Role {
     pub region: Option<Region>,
     /// Session tags to send, and where each value comes from.
     pub session_tags: BTreeMap<TagKey, TagSource>,
+    /// Those of them that go along when the session assumes another role.
+    #[serde(default)]
+    pub transitive_tags: BTreeSet<TagKey>,
+    /// What every session of the role is limited to.
+    #[serde(default)]
+    pub scope_down: ScopeDown,
     /// How recently and how strongly somebody must have been recognised to use it.
     #[serde(default)]
     pub authentication: Option<Demand>,

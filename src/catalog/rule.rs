@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::{Pattern, WorkloadConnector};
-use crate::aws::{AccountId, InvalidName, RoleName, SessionDuration};
+use crate::aws::{AccountId, InvalidName, RoleName, ScopeDown, SessionDuration};
 use crate::identity::{ConnectorId, VerifiedIdentity};
 
 /// A rule: whoever meets every condition may use every role the grants select.
@@ -23,6 +23,9 @@ pub struct Rule {
     pub grants: Vec<Grant>,
     /// Sessions through this rule are no longer than this.
     pub max_session: Option<SessionDuration>,
+    /// What sessions through this rule are limited to, beside what their role is.
+    #[serde(default)]
+    pub scope_down: ScopeDown,
 }
 
 impl Rule {

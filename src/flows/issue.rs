@@ -14,7 +14,7 @@ use super::current::{CurrentCatalog, Loaded};
 use super::{Caller, Ground};
 use crate::access::{Asked, Denied, Permit};
 use crate::audit::{Event, Kind};
-use crate::aws::{PolicyArn, Region};
+use crate::aws::{PolicyArn, Region, Source};
 use crate::identity::VerifiedIdentity;
 use crate::issuance::{
     ConsoleDestination, ConsoleLogin, Consoles, DestinationRefused, FederationError, IssueError, Issued, Issuer,
@@ -47,6 +47,13 @@ pub struct Wish {
     pub fresh: bool,
     /// How it leaves the house, for the audit log: `page`, `console`, or the name of a format.
     pub delivery: &'static str,
+}
+
+impl Wish {
+    /// A session may have to be limited to where it is asked for: an address is known only where it is the asker's own.
+    fn came_from(&mut self, caller: &Caller) {
+        self.asked.address = caller.network_known.then_some(caller.address);
+    }
 }
 
 /// Why nothing was delivered.
@@ -84,10 +91,11 @@ impl Issue {
     /// [`IssueFlowError`]. Denials and failures are recorded.
     pub async fn console(
         &self,
-        wish: Wish,
+        mut wish: Wish,
         destination: Option<String>,
         caller: Caller,
     ) -> Result<ConsoleLogin, IssueFlowError> {
+        wish.came_from(&caller);
         let flow = self.clone();
         let tasks = self.ground.tasks.clone();
         tasks
@@ -170,11 +178,13 @@ impl Issue {
                     .with("assertion", issued.assertion_id())
                     .with("region", issued.region().as_str())
                     .with_some("assumed_role", issued.assumed_role_arn())
+                    .with_some("packed_percent", issued.packed_percent())
                     .with_some("aws_request_id", issued.request_id());
                 let used = Use {
                     person: wish.identity.person(),
                     account: wish.asked.account,
                     role: wish.asked.role.clone(),
+                    packed_percent: issued.packed_percent(),
                     at: self.ground.clock.now(),
                 };
                 self.ground.record_use(&event, used).await?;
@@ -259,6 +269,17 @@ fn describe(event: Event, permit: &Permit) -> Event {
             policy.inline().map(|text| serde_json::from_str::<Value>(text).unwrap_or_default()),
         )
         .with_some("policy_arns", (!arns.is_empty()).then_some(arns))
+        .with_some("scope_down", (!permit.limits().is_empty()).then(|| limits(permit)))
+}
+
+/// What the session is limited to, in words, by who wants it.
+fn limits(permit: &Permit) -> Value {
+    let name = |source| match source {
+        Source::Role => "role",
+        Source::Rule => "rule",
+        Source::Asked => "asked",
+    };
+    permit.limits().iter().map(|limit| (name(limit.from).to_owned(), Value::from(limit.scope.words()))).collect()
 }
 
 fn object(pairs: &[(String, String)]) -> Value {

@@ -116,6 +116,16 @@ fn attributes(permit: &Permit, duration: SessionDuration) -> Element {
         .child(attribute("SessionDuration", &duration.as_secs().to_string()))
         .child(attribute("SourceIdentity", permit.source_identity().as_str()))
         .children(permit.session_tags().iter().map(|tag| attribute(&format!("PrincipalTag:{}", tag.key), &tag.value)))
+        .children(transitive_tag_keys(permit))
+}
+
+/// The tags that go along when the session assumes another role: one attribute with a value for each.
+fn transitive_tag_keys(permit: &Permit) -> Option<Element> {
+    let mut keys = permit.session_tags().iter().filter(|tag| tag.transitive).map(|tag| &tag.key).peekable();
+    keys.peek()?;
+    let values = keys.map(|key| Element::new(SAML, "AttributeValue").text(key.as_str()));
+    let name = "https://aws.amazon.com/SAML/Attributes/TransitiveTagKeys";
+    Some(Element::new(SAML, "Attribute").attr("Name", name).children(values))
 }
 
 /// The NameID by which trust policies (`saml:sub`) and CloudTrail know a person: the same for the same person in

@@ -28,7 +28,7 @@ pub(super) fn asha() -> SubjectId {
 
 pub(super) fn permit(duration: &str) -> Permit {
     let role: RoleArn = ROLE.parse().unwrap();
-    let tags = vec![SessionTag { key: "team".to_owned(), value: "R&D <core>".to_owned() }];
+    let tags = vec![SessionTag { key: "team".to_owned(), value: "R&D <core>".to_owned(), transitive: false }];
     Permit::for_tests(asha(), &role, duration.parse().unwrap(), tags, None)
 }
 

@@ -126,6 +126,8 @@ pub struct Context<'a> {
     pub role: &'a RoleArn,
     /// The region the role's users work in, if the catalog names one.
     pub region: Option<&'a Region>,
+    /// How much of the room for session policy and tags is taken, where STS said so.
+    pub packed_percent: Option<u32>,
 }
 
 impl Context<'_> {
@@ -167,6 +169,8 @@ struct Document<'a> {
     role_arn: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<Region>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packed_policy_size: Option<u32>,
 }
 
 fn document<'a>(credentials: &'a Credentials, account: &'a AccountId) -> Document<'a> {
@@ -179,13 +183,19 @@ fn document<'a>(credentials: &'a Credentials, account: &'a AccountId) -> Documen
         account_id: account.as_str(),
         role_arn: None,
         region: None,
+        packed_policy_size: None,
     }
 }
 
 fn json(credentials: &Credentials, context: &Context<'_>) -> Zeroizing<String> {
     let account = context.role.account();
     let document = document(credentials, &account);
-    pretty(&Document { role_arn: Some(context.role.to_string()), region: context.region(), ..document })
+    pretty(&Document {
+        role_arn: Some(context.role.to_string()),
+        region: context.region(),
+        packed_policy_size: context.packed_percent,
+        ..document
+    })
 }
 
 fn process(credentials: &Credentials, context: &Context<'_>) -> Zeroizing<String> {

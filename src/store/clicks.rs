@@ -8,7 +8,7 @@ use sqlx::Row;
 
 use super::sign_in::token_hash;
 use super::{Store, StoreError, Tx, millis, parse_json, timestamp, to_json};
-use crate::aws::{AccountId, RoleName, SessionDuration};
+use crate::aws::{AccountId, RoleName, ScopeDown, SessionDuration};
 use crate::identity::PersonId;
 use crate::sys::TokenHash;
 
@@ -19,6 +19,8 @@ pub struct Click {
     pub role: RoleName,
     /// `None`: the role's default.
     pub duration: Option<SessionDuration>,
+    #[serde(default)]
+    pub scope_down: ScopeDown,
     pub wants: Wanted,
 }
 

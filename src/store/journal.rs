@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::audit::{self, Draft};
-use super::{Store, StoreError, preferences};
+use super::{Store, StoreError, packed_sizes, preferences};
 use crate::audit::{Chain, Event, Head};
 use crate::aws::{AccountId, RoleName};
 use crate::identity::PersonId;
@@ -53,6 +53,8 @@ pub struct Use {
     pub person: PersonId,
     pub account: AccountId,
     pub role: RoleName,
+    /// How much of the room for session policy and tags was taken, in percent, where STS says so.
+    pub packed_percent: Option<u32>,
     pub at: Timestamp,
 }
 
@@ -178,8 +180,11 @@ impl Inner {
 
     async fn commit(&self, drafts: Vec<Draft>, uses: Vec<Use>) -> Result<Vec<Head>, StoreError> {
         let mut tx = self.store.begin().await?;
-        for Use { person, account, role, at } in uses {
+        for Use { person, account, role, packed_percent, at } in uses {
             preferences::note_use(&mut tx, &person, account, &role, at).await?;
+            if let Some(percent) = packed_percent {
+                packed_sizes::note_packed_size(&mut tx, account, &role, percent, at).await?;
+            }
         }
         let heads = audit::append_all(&mut tx, &self.chain, drafts).await?;
         tx.commit().await?;

@@ -24,6 +24,7 @@ pub mod journal;
 pub mod keys;
 mod lookups;
 pub mod metadata;
+pub mod packed_sizes;
 pub mod preferences;
 pub mod sessions;
 pub mod sign_in;
@@ -77,6 +78,7 @@ fn migrator() -> Migrator {
         (6, "tokens", include_str!("../../migrations/0006_tokens.sql")),
         (7, "token keys", include_str!("../../migrations/0007_token_keys.sql")),
         (8, "IAM users' keys", include_str!("../../migrations/0008_user_keys.sql")),
+        (9, "packed size", include_str!("../../migrations/0009_packed_size.sql")),
     ];
     Migrator::with_migrations(
         steps

@@ -11,9 +11,9 @@ use super::fields::Fields;
 use super::picker::{role_title, shell};
 use super::problem::{Kind, Problem};
 use super::session::{CsrfForm, SignedIn};
-use super::{To, caller, here, page, see_other, step_up, views, words};
+use super::{To, caller, here, options, page, scope_down, see_other, step_up, views, words};
 use crate::access::{Asked, AskedAuthentication, Denied, RoleAccess};
-use crate::aws::{AccountId, Region, RoleName, SessionDuration};
+use crate::aws::{AccountId, Region, RoleName, ScopeDown, SessionDuration};
 use crate::catalog::{Catalog, RoleId};
 use crate::flows::current::CurrentCatalog;
 use crate::flows::favourite;
@@ -40,11 +40,12 @@ fn wish(
     user: &SignedIn,
     (account, role): (AccountId, RoleName),
     fields: &Fields,
+    scope_down: ScopeDown,
     delivery: &'static str,
 ) -> Result<Wish, Problem> {
     Ok(Wish {
         identity: Arc::clone(&user.0.identity),
-        asked: Asked { duration: duration_in(fields)?, ..Asked::role(account, role) },
+        asked: Asked { duration: duration_in(fields)?, scope_down, ..Asked::role(account, role) },
         token: None,
         // A person who presses a button gets what they pressed it for: a whole session.
         fresh: true,
@@ -54,7 +55,24 @@ fn wish(
 
 /// The click, so that it can be made again.
 fn click(wish: &Wish, wants: Wanted) -> Click {
-    Click { account: wish.asked.account, role: wish.asked.role.clone(), duration: wish.asked.duration, wants }
+    let Asked { account, role, duration, scope_down, .. } = &wish.asked;
+    Click { account: *account, role: role.clone(), duration: *duration, scope_down: scope_down.clone(), wants }
+}
+
+/// What is shown where a button did not do what it says: the form with the options again where they are the reason.
+async fn instead_of(
+    error: IssueFlowError,
+    click: Click,
+    request: &HttpRequest,
+    user: &SignedIn,
+    fields: &Fields,
+) -> Result<HttpResponse, Problem> {
+    match options::to_put_right(&error) {
+        Some(sentence) if scope_down::is_in(fields) => {
+            options::again(request, user, (click.account, click.role), fields, sentence).await
+        }
+        _ => step_up::instead_of(error, click, request, user).await,
+    }
 }
 
 /// `POST /roles/{account}/{role}/console`: 303 to the console.
@@ -68,12 +86,16 @@ pub async fn console(
     form: CsrfForm,
     flow: web::Data<Issue>,
 ) -> Result<HttpResponse, Problem> {
-    let wish = wish(&user, role_in(&path)?, &form.0, "console")?;
+    let role = role_in(&path)?;
+    let Ok(scope) = scope_down::read(&form.0) else {
+        return options::again(&request, &user, role, &form.0, String::new()).await;
+    };
+    let wish = wish(&user, role, &form.0, scope, "console")?;
     let destination = form.0.filled("destination").map(str::to_owned);
     let click = click(&wish, Wanted::Console { destination: destination.clone() });
     let login = match flow.console(wish, destination, caller(&request)).await {
         Ok(login) => login,
-        Err(error) => return step_up::instead_of(error, click, &request, &user).await,
+        Err(error) => return instead_of(error, click, &request, &user, &form.0).await,
     };
     let mut response = see_other(&To::Console(&login));
     // The link is a bearer secret for 15 minutes.
@@ -99,16 +121,19 @@ pub async fn credentials(
             text.parse().map_err(|e| Problem::new(Kind::BadRequest).detail("There is no such format.").caused_by(e))
         })
         .transpose()?;
-    let wish = wish(&user, role_in(&path)?, &form.0, format.map_or("page", Format::name))?;
-    let (account, role) = (wish.asked.account, wish.asked.role.clone());
+    let (account, role) = role_in(&path)?;
+    let Ok(scope) = scope_down::read(&form.0) else {
+        return options::again(&request, &user, (account, role), &form.0, String::new()).await;
+    };
+    let wish = wish(&user, (account, role.clone()), &form.0, scope.clone(), format.map_or("page", Format::name))?;
     let click = click(&wish, Wanted::Credentials { format: format.map(|format| format.name().to_owned()) });
     let issued = match flow.credentials(wish, caller(&request)).await {
         Ok(issued) => issued,
-        Err(error) => return step_up::instead_of(error, click, &request, &user).await,
+        Err(error) => return instead_of(error, click, &request, &user, &form.0).await,
     };
     let loaded = flow.catalog.get().await?;
     let region = region_of(&loaded.catalog, account, &role);
-    let context = Context { role: issued.role(), region: region.as_ref() };
+    let context = Context { role: issued.role(), region: region.as_ref(), packed_percent: issued.packed_percent() };
     if let Some(format) = format {
         return Ok(HttpResponse::Ok()
             .content_type(format.content_type())
@@ -131,7 +156,7 @@ pub async fn credentials(
         );
         shell.notices.push(views::Notice::new(views::Tone::Warning, text));
     }
-    let mut response = page(&credentials_view(shell, &access, &issued, &context));
+    let mut response = page(&credentials_view(shell, &access, &issued, &scope, &context));
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     Ok(response)
 }
@@ -146,6 +171,7 @@ fn credentials_view(
     shell: views::Shell,
     access: &RoleAccess<'_>,
     issued: &Issued,
+    scope: &ScopeDown,
     context: &Context<'_>,
 ) -> views::CredentialsPage {
     const OFFERED: [Format; 7] =
@@ -160,9 +186,19 @@ fn credentials_view(
         })
         .collect();
     let expires = credentials.expiration.round(jiff::Unit::Second).unwrap_or(credentials.expiration);
+    let compulsory = access.limits_for(issued.asked()).into_iter().flat_map(|(_, limit)| limit.words());
+    let mut limits: Vec<String> = Vec::new();
+    for words in compulsory.chain(scope.words()) {
+        if !limits.contains(&words) {
+            limits.push(words);
+        }
+    }
     views::CredentialsPage {
         shell,
         role: role_title(access),
+        limits,
+        again: scope_down::fields_of(scope),
+        packed_percent: issued.packed_percent(),
         access_key_id: credentials.access_key_id.clone(),
         secret_access_key: credentials.secret_access_key.clone(),
         session_token: credentials.session_token.clone(),
@@ -246,9 +282,10 @@ pub async fn why(
         value: spoken(access.role().max_session),
         decides: access.role().max_session == longest,
     }];
-    if let Some(rule_limit) = access.rule().max_session {
+    let longest_rule = access.longest_rule();
+    if let Some(rule_limit) = longest_rule.max_session {
         limits.push(views::Limit {
-            what: format!("The rule {used}"),
+            what: format!("The rule {}", longest_rule.id),
             value: spoken(rule_limit),
             decides: rule_limit == longest && rule_limit < access.role().max_session,
         });
@@ -301,6 +338,7 @@ impl From<IssueFlowError> for Problem {
             IssueFlowError::Denied(Denied::StepUp { .. }) => Kind::StepUpRequired,
             IssueFlowError::Denied(Denied::OutOfScope { .. }) => Kind::TokenScope,
             IssueFlowError::Denied(Denied::IdpSessionEnding { .. }) => Kind::IdentityProviderSessionEnding,
+            IssueFlowError::Denied(Denied::Limits { .. }) => Kind::SessionPolicyInvalid,
             IssueFlowError::Denied(_) => Kind::RoleNotPermitted,
             IssueFlowError::Destination(_) => Kind::DestinationRefused,
             IssueFlowError::TooOften(_) => Kind::TooManyRequests,
@@ -328,6 +366,9 @@ impl From<IssueFlowError> for Problem {
                 .member("authentication", json!(AskedAuthentication::from(&**demand)))
                 .member("unmet", unmet.code())
                 .member("link", deep_link(role)),
+            IssueFlowError::Denied(Denied::Limits { why, .. }) => {
+                problem.detail(scope_down::sentence(&why.to_string()))
+            }
             IssueFlowError::TooOften(early) => problem.retry_after(early.wait),
             IssueFlowError::Issue(error) => problem.detail(error.sentence()),
             IssueFlowError::Federation(error) => problem.detail(error.sentence()),

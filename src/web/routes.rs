@@ -13,7 +13,7 @@ use super::principal::require_principal;
 use super::problem::{Kind, Problem};
 use super::session::Cookies;
 use super::{
-    api, arrival, aws, aws_config, container, health, idc, metrics, oauth, oidc, picker, roles, saml, sessions,
+    api, arrival, aws, aws_config, container, health, idc, metrics, oauth, oidc, options, picker, roles, saml, sessions,
     sign_in, sign_out, step_up, tokens,
 };
 use crate::flows::sessions::Sessions;
@@ -142,6 +142,8 @@ pub fn mount(config: &mut web::ServiceConfig) -> Vec<Row> {
     r.post("/roles/{account}/{role:.+}/credentials", SignedIn, roles::credentials);
     r.post("/roles/{account}/{role:.+}/favourite", SignedIn, roles::favourite);
     r.get("/roles/{account}/{role:.+}/why", SignedIn, roles::why);
+    r.get("/roles/{account}/{role:.+}/options", SignedIn, options::show);
+    r.post("/roles/{account}/{role:.+}/options", SignedIn, options::check);
 
     r.get("/step-up/{click}", SignedIn, step_up::begin);
     r.get("/continue/{click}", SignedIn, step_up::resume);

@@ -112,6 +112,7 @@ pub async fn resume(
     let role = role_title(&access);
     let mut fields = Vec::new();
     fields.extend(click.duration.map(|duration| ("duration", duration.as_secs().to_string())));
+    fields.extend(super::scope_down::fields_of(&click.scope_down));
     let (action, button) = match click.wants {
         Wanted::Console { destination } => {
             fields.extend(destination.map(|destination| ("destination", destination)));

@@ -33,7 +33,7 @@ fn written(format: Format) -> (String, String) {
     };
     let role: RoleArn = "arn:aws:iam::111122223333:role/teams/Read=Only".parse().unwrap();
     let region = "eu-west-1".parse().unwrap();
-    let context = Context { role: &role, region: Some(&region) };
+    let context = Context { role: &role, region: Some(&region), packed_percent: None };
     (format.render(&credentials, &context).expose_secret().to_owned(), context.profile())
 }
 

@@ -6,6 +6,7 @@
 mod connector;
 mod method;
 mod reader;
+mod scope_down;
 #[cfg(test)]
 mod tests;
 mod workload;
@@ -24,6 +25,7 @@ use self::method::{read_key, read_method};
 pub use self::reader::Mistake;
 pub(super) use self::reader::nearest;
 use self::reader::{Item, Keys, Log};
+use self::scope_down::read_scope_down;
 use super::connector::MetadataSource;
 use super::rule::{AccountSelector, AnyOf, Attribute, Grant, RoleSelector, Rule, TagSelector, Template};
 use super::{
@@ -309,7 +311,9 @@ fn read_role(item: &Item<'_, '_>) -> Option<Role> {
     let default_session = keys.get("default_session").and_then(|item| session_duration(&item));
     let destination = keys.get("destination").and_then(|item| item.parsed());
     let region = keys.get("region").and_then(|item| item.parsed());
-    let session_tags = keys.get("session_tags").map(|item| read_session_tags(&item)).unwrap_or_default();
+    let (session_tags, transitive_tags) =
+        keys.get("session_tags").map(|item| read_session_tags(&item)).unwrap_or_default();
+    let scope_down = keys.get("scope_down").map(|item| read_scope_down(&item)).unwrap_or_default();
     let authentication = keys.get("authentication").and_then(|item| read_demand(&item));
     let method = read_method(&keys);
     // With a maximum that cannot be read, no default can be above it.
@@ -327,6 +331,8 @@ fn read_role(item: &Item<'_, '_>) -> Option<Role> {
         destination,
         region,
         session_tags,
+        transitive_tags,
+        scope_down,
         authentication,
         method: method?,
     })
@@ -372,27 +378,49 @@ fn session_duration(item: &Item<'_, '_>) -> Option<SessionDuration> {
     duration
 }
 
-fn read_session_tags(item: &Item<'_, '_>) -> BTreeMap<TagKey, TagSource> {
+/// The tags, and which of them are transitive.
+fn read_session_tags(item: &Item<'_, '_>) -> (BTreeMap<TagKey, TagSource>, BTreeSet<TagKey>) {
+    let (mut tags, mut transitive) = (BTreeMap::new(), BTreeSet::new());
     let Some(keys) = item.keys("{ Department = \"department\" }: the tag's key and the attribute to send") else {
-        return BTreeMap::new();
+        return (tags, transitive);
     };
-    keys.all()
-        .into_iter()
-        .filter_map(|(key, item)| {
-            let source = read_tag_source(&item);
-            Some((item.parse_key(key)?, source?))
-        })
-        .collect()
+    for (key, item) in keys.all() {
+        let source = read_tag_source(&item);
+        let key: Option<TagKey> = item.parse_key(key);
+        let Some(((source, goes_along), key)) = source.zip(key) else { continue };
+        if goes_along {
+            transitive.insert(key.clone());
+        }
+        tags.insert(key, source);
+    }
+    (tags, transitive)
 }
 
-fn read_tag_source(item: &Item<'_, '_>) -> Option<TagSource> {
+/// Where the value comes from, and whether the tag is transitive.
+fn read_tag_source(item: &Item<'_, '_>) -> Option<(TagSource, bool)> {
+    const HOW: &str =
+        "the name of an attribute, { attribute = \"…\", transitive = true }, or { value = \"…\" } for a fixed text";
     if item.value().is_str() {
-        return item.parsed().map(TagSource::Attribute);
+        return item.parsed().map(|attribute| (TagSource::Attribute(attribute), false));
     }
-    let keys = item.keys("the name of an attribute, or { value = \"…\" } for a fixed text")?;
-    let value = keys.required("value", "value = \"…\"").and_then(|item| item.text());
+    let keys = item.keys(HOW)?;
+    let attribute = keys.get("attribute");
+    let value = keys.get("value");
+    let transitive = keys.boolean("transitive", false);
     keys.finish();
-    value.map(TagSource::Value)
+    let source = match (attribute, value) {
+        (Some(attribute), None) => TagSource::Attribute(attribute.parsed()?),
+        (None, Some(value)) => TagSource::Value(value.text()?),
+        (Some(_), Some(_)) => {
+            item.fail("attribute and value stand together; a tag has one value");
+            return None;
+        }
+        (None, None) => {
+            item.fail(format!("nothing says what its value is; write {HOW}"));
+            return None;
+        }
+    };
+    Some((source, transitive))
 }
 
 /// `dim` is called with a key under which something cannot be read.
@@ -403,6 +431,7 @@ fn read_rule(item: &Item<'_, '_>, log: &Log<'_>, dim: &mut dyn FnMut(&'static st
     let when = keys.get("when");
     let grant = keys.get("grant");
     let max_session = keys.get("max_session").and_then(|item| session_duration(&item));
+    let scope_down = keys.get("scope_down").map(|item| read_scope_down(&item)).unwrap_or_default();
     keys.finish();
     let before = log.count();
     let when = when.map(|item| read_when(&item)).unwrap_or_default();
@@ -414,7 +443,7 @@ fn read_rule(item: &Item<'_, '_>, log: &Log<'_>, dim: &mut dyn FnMut(&'static st
     if log.count() > before {
         dim("grant");
     }
-    Some(Rule { id: id?, description, when, grants, max_session })
+    Some(Rule { id: id?, description, when, grants, max_session, scope_down })
 }
 
 fn read_when(item: &Item<'_, '_>) -> BTreeMap<Attribute, AnyOf> {

@@ -199,7 +199,7 @@ impl Credentials {
             session_token: self.session_token.clone(),
             expiration: self.expiration.parse().ok()?,
         };
-        let context = Context { role: &role, region: region.as_ref() };
+        let context = Context { role: &role, region: region.as_ref(), packed_percent: None };
         credentials.are_plain().then(|| format.render(&credentials, &context))
     }
 }

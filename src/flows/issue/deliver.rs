@@ -25,7 +25,8 @@ impl Issue {
     ///
     /// # Errors
     /// [`IssueFlowError`]. Denials and failures are recorded.
-    pub async fn credentials(&self, wish: Wish, caller: Caller) -> Result<Arc<Issued>, IssueFlowError> {
+    pub async fn credentials(&self, mut wish: Wish, caller: Caller) -> Result<Arc<Issued>, IssueFlowError> {
+        wish.came_from(&caller);
         let person = wish.identity.person();
         if wish.fresh {
             self.allowance.issue(&person)?;
@@ -143,7 +144,10 @@ impl Issue {
             Denied::NoSuchRole { .. } | Denied::NotGranted { .. } => {
                 self.ground.kept.forget_role(&wish.identity.subject, wish.asked.account, &wish.asked.role);
             }
-            Denied::OutOfScope { .. } | Denied::StepUp { .. } | Denied::IdpSessionEnding { .. } => {}
+            Denied::OutOfScope { .. }
+            | Denied::StepUp { .. }
+            | Denied::Limits { .. }
+            | Denied::IdpSessionEnding { .. } => {}
         }
     }
 

@@ -122,7 +122,7 @@ fn two_assertions_for_one_permit_have_different_ids() {
 fn a_tag_value_is_text_whatever_it_holds() {
     let role: RoleArn = "arn:aws:iam::111122223333:role/R".parse().unwrap();
     let value = r#"x</saml:AttributeValue></saml:Attribute><saml:Attribute Name="https://aws.amazon.com/SAML/Attributes/Role">"#;
-    let tags = vec![crate::access::SessionTag { key: "a\"b".to_owned(), value: value.to_owned() }];
+    let tags = vec![crate::access::SessionTag { key: "a\"b".to_owned(), value: value.to_owned(), transitive: false }];
     let xml = minted(&Permit::for_tests(asha(), &role, hour(), tags, None), hour());
     let signed = verified(&xml);
     let document = Document::parse(&signed).unwrap();
@@ -133,7 +133,7 @@ fn a_tag_value_is_text_whatever_it_holds() {
 #[test]
 fn a_character_xml_cannot_carry_stops_the_minting() {
     let role: RoleArn = "arn:aws:iam::111122223333:role/R".parse().unwrap();
-    let tags = vec![crate::access::SessionTag { key: "team".to_owned(), value: "a\0b".to_owned() }];
+    let tags = vec![crate::access::SessionTag { key: "team".to_owned(), value: "a\0b".to_owned(), transitive: false }];
     let permit = Permit::for_tests(asha(), &role, hour(), tags, None);
     let minted = mint(&permit, hour(), "https://b.example/", &**KEY, NOW.parse().unwrap(), &SeededRng::new(5));
     assert!(matches!(minted, Err(WriteError::ForbiddenCharacter { code: 0, .. })));

@@ -24,7 +24,7 @@ fn subject(name: &str) -> SubjectId {
 
 fn permit_of(name: &str, duration: &str, tag: &str, ends: Option<Timestamp>) -> Permit {
     let role: RoleArn = ROLE.parse().unwrap();
-    let tags = vec![SessionTag { key: "team".to_owned(), value: tag.to_owned() }];
+    let tags = vec![SessionTag { key: "team".to_owned(), value: tag.to_owned(), transitive: false }];
     Permit::for_tests(subject(name), &role, duration.parse().unwrap(), tags, ends)
 }
 

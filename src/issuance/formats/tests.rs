@@ -12,7 +12,7 @@ fn credentials() -> Credentials {
 fn rendered(format: Format, role: &str, region: Option<&str>) -> String {
     let role: RoleArn = role.parse().unwrap();
     let region = region.map(|region| region.parse().unwrap());
-    let context = Context { role: &role, region: region.as_ref() };
+    let context = Context { role: &role, region: region.as_ref(), packed_percent: None };
     format.render(&credentials(), &context).expose_secret().to_owned()
 }
 
@@ -115,7 +115,7 @@ fn format_names_and_parsing_agree() {
 #[test]
 fn file_names_fit_a_header_and_differ() {
     let role: RoleArn = ROLE.parse().unwrap();
-    let context = Context { role: &role, region: None };
+    let context = Context { role: &role, region: None, packed_percent: Some(34) };
     let names: std::collections::BTreeSet<_> = Format::ALL.iter().map(|format| format.file_name(&context)).collect();
     assert_eq!(names.len(), Format::ALL.len());
     assert!(names.contains("111122223333-Read-Only-x.credentials"));

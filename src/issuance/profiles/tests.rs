@@ -1,9 +1,9 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::aws::SessionDuration;
+use crate::aws::{ScopeDown, SessionDuration};
 
 fn account(id: &str, name: &str) -> Account {
     Account {
@@ -28,6 +28,8 @@ fn role(account: &Account, name: &str) -> Role {
         destination: None,
         region: None,
         session_tags: BTreeMap::new(),
+        transitive_tags: BTreeSet::new(),
+        scope_down: ScopeDown::default(),
         authentication: None,
         method: crate::catalog::Method::Saml,
     }

@@ -42,7 +42,7 @@ fn minted(
 }
 
 fn tag(key: &str, value: &str) -> SessionTag {
-    SessionTag { key: key.to_owned(), value: value.to_owned() }
+    SessionTag { key: key.to_owned(), value: value.to_owned(), transitive: false }
 }
 
 fn part(text: &str) -> Value {

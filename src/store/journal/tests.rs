@@ -1,6 +1,7 @@
 use futures_util::future::join_all;
 
 use super::*;
+use crate::store::packed_sizes::PackedSize;
 use crate::audit::{ChainKey, Kind};
 
 fn chain() -> Chain {
@@ -104,13 +105,21 @@ async fn a_use_is_noted_with_its_event_or_not_at_all() {
         person: person.clone(),
         account: "111122223333".parse().unwrap(),
         role: "ReadOnly".parse().unwrap(),
+        packed_percent: Some(34),
         at: now(),
     };
     journal.record_use(&event(1), used.clone()).await.unwrap();
+    let size = || store.packed_size(used.account, &used.role);
+    assert_eq!(size().await.unwrap(), Some(PackedSize { latest: 34, highest: 34 }));
+    let (more, silent) = (Use { packed_percent: Some(81), ..used.clone() }, Use { packed_percent: None, ..used.clone() });
+    journal.record_use(&event(2), more).await.unwrap();
+    journal.record_use(&event(3), used.clone()).await.unwrap();
+    journal.record_use(&event(4), silent).await.unwrap();
+    assert_eq!(size().await.unwrap(), Some(PackedSize { latest: 34, highest: 81 }));
     assert_eq!(store.preferences(&person).await.unwrap()[0].last_used, Some(now()));
     let full = "CREATE TRIGGER full BEFORE INSERT ON audit_event BEGIN SELECT RAISE(ABORT, 'no room'); END";
     sqlx::query(full).execute(store.writer()).await.unwrap();
     let later = Use { at: now() + jiff::SignedDuration::from_secs(9), ..used };
-    assert!(journal.record_use(&event(2), later).await.is_err());
+    assert!(journal.record_use(&event(5), later).await.is_err());
     assert_eq!(store.preferences(&person).await.unwrap()[0].last_used, Some(now()));
 }

@@ -63,18 +63,24 @@ fn malformed(error: JsonError) -> Problem {
 }
 
 /// A form says with texts what JSON says with types. A field that was left empty was not filled in.
+///
+/// What a session is limited to stands in JSON in an object of its own, and in a form beside the rest.
 fn of_form(fields: &Fields) -> Object {
     let value = |name: &str, text: &str| match (name, text) {
-        ("fresh", "true") => Value::Bool(true),
-        ("fresh", "false") => Value::Bool(false),
-        ("policy_arns", list) => list.split_whitespace().map(Value::from).collect(),
+        ("fresh" | "read_only" | "from_here", "true") => Value::Bool(true),
+        ("fresh" | "read_only" | "from_here", "false") => Value::Bool(false),
+        ("policy_arns" | "regions" | "networks", list) => list.split_whitespace().map(Value::from).collect(),
         (_, text) => text.into(),
     };
-    fields
-        .iter()
-        .filter(|(_, text)| !text.is_empty())
-        .map(|(name, text)| (name.to_owned(), value(name, text)))
-        .collect()
+    let filled = fields.iter().filter(|(_, text)| !text.is_empty());
+    let mut object: Object = filled.map(|(name, text)| (name.to_owned(), value(name, text))).collect();
+    let within = ["read_only", "regions", "networks", "from_here"];
+    let scope: Object =
+        within.iter().filter_map(|name| object.remove(*name).map(|value| ((*name).to_owned(), value))).collect();
+    if !scope.is_empty() && !object.contains_key("scope_down") {
+        object.insert("scope_down".to_owned(), scope.into());
+    }
+    object
 }
 
 impl Members {
@@ -82,6 +88,15 @@ impl Members {
     pub(super) fn take(&mut self, name: &'static str) -> Option<Value> {
         self.taken.push(name);
         self.sent.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// A member that is an object, to be read in the same way.
+    pub(super) fn object(&mut self, name: &'static str) -> Result<Option<Self>, Problem> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Object(sent)) => Ok(Some(Self { sent, taken: Vec::new() })),
+            Some(_) => Err(wrong(format!("`{name}` must be an object."))),
+        }
     }
 
     /// A member that is text.
@@ -146,6 +161,8 @@ mod tests {
         let sent = json!({ "duration": "1h", "fresh": true, "policy_arns": ["a", "b"] });
         assert_eq!(said("duration=1h&fresh=true&policy_arns=a+b&region=", FORM), sent.to_string());
         assert_eq!(said(&sent.to_string(), "application/json; charset=utf-8"), sent.to_string());
+        let limited = json!({ "duration": "1h", "scope_down": { "read_only": true, "regions": ["eu-west-1"] } });
+        assert_eq!(said("duration=1h&read_only=true&regions=eu-west-1", FORM), limited.to_string());
         assert_eq!(said("", "image/png"), "{}");
     }
 

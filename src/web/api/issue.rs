@@ -11,9 +11,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::body::Members;
-use super::{Acting, query, switch, wrong};
+use super::{Acting, query, scope_down, switch, wrong};
 use crate::access::Asked;
-use crate::aws::{AccountId, InvalidSessionPolicy, PolicyArn, Region, RoleName, SessionDuration, SessionPolicy};
+use crate::aws::{AccountId, Region, RoleName, ScopeDown, SessionDuration};
 use crate::flows::current::Loaded;
 use crate::flows::issue::{Issue, Wish};
 use crate::flows::principal::Principal;
@@ -29,10 +29,8 @@ use crate::web::roles::{region_of, role_in};
 pub struct CredentialsRequest {
     /// How long they are to live: seconds, or a text such as `1h`, `90m` or `3600`. The role and its rule may allow less.
     pub duration: Option<SessionDuration>,
-    /// An inline session policy, which allows less than the role: the document itself, or the text of it.
-    pub policy: Option<String>,
-    /// Managed policies that do the same, by ARN; at most ten.
-    pub policy_arns: Vec<PolicyArn>,
+    /// What they are to be limited to, beyond what their role is: also `policy` and `policy_arns` in the request.
+    pub scope_down: ScopeDown,
     /// The region whose STS is called, and that formats with a region name; else what the catalog says.
     pub region: Option<Region>,
     /// Whether only credentials that nobody has had yet will do.
@@ -43,25 +41,12 @@ impl CredentialsRequest {
     fn read(mut members: Members) -> Result<Self, Problem> {
         let read = Self {
             duration: duration(members.take("duration"))?,
-            policy: policy(members.take("policy"))?,
-            policy_arns: members
-                .texts("policy_arns")?
-                .iter()
-                .map(|text| {
-                    text.parse().map_err(|e: crate::aws::InvalidPolicyArn| refused_policy(e.to_string()).caused_by(e))
-                })
-                .collect::<Result<_, _>>()?,
+            scope_down: scope_down::read(&mut members)?,
             region: members.text("region")?.map(|text| region(&text)).transpose()?,
             fresh: members.switch("fresh")?,
         };
         members.end()?;
         Ok(read)
-    }
-
-    fn session_policy(&mut self) -> Result<SessionPolicy, Problem> {
-        let arns = std::mem::take(&mut self.policy_arns);
-        SessionPolicy::new(self.policy.as_deref(), arns)
-            .map_err(|e: InvalidSessionPolicy| refused_policy(e.to_string()).caused_by(e))
     }
 }
 
@@ -72,6 +57,8 @@ pub struct ConsoleRequest {
     pub destination: Option<String>,
     /// How long the console may be used: seconds, or a text such as `1h`. The role and its rule may allow less.
     pub duration: Option<SessionDuration>,
+    /// What it is to be limited to, beyond what its role is: also `policy` and `policy_arns` in the request.
+    pub scope_down: ScopeDown,
 }
 
 impl ConsoleRequest {
@@ -79,6 +66,7 @@ impl ConsoleRequest {
         let read = Self {
             destination: members.text("destination")?.filter(|text| !text.is_empty()),
             duration: duration(members.take("duration"))?,
+            scope_down: scope_down::read(&mut members)?,
         };
         members.end()?;
         Ok(read)
@@ -107,25 +95,6 @@ fn duration(value: Option<Value>) -> Result<Option<SessionDuration>, Problem> {
         }
         Some(_) => Err(refused()),
     }
-}
-
-/// The inline policy as text: it may have come as that, or as the document.
-fn policy(value: Option<Value>) -> Result<Option<String>, Problem> {
-    match value {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(document @ Value::Object(_)) => Ok(Some(document.to_string())),
-        Some(_) => Err(Problem::new(Kind::SessionPolicyInvalid)),
-    }
-}
-
-/// The types' own words, as a sentence.
-fn refused_policy(words: String) -> Problem {
-    let mut words = words;
-    if let Some(first) = words.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    Problem::new(Kind::SessionPolicyInvalid).detail(format!("{words}."))
 }
 
 fn region(text: &str) -> Result<Region, Problem> {
@@ -202,21 +171,20 @@ pub async fn credentials(
     let format = format(&fields)?;
     let download = switch(&fields, "download")?;
     let (account, role) = role_in(&path)?;
-    let mut body = CredentialsRequest::read(members)?;
-    let session_policy = body.session_policy()?;
+    let body = CredentialsRequest::read(members)?;
     let loaded = flow.catalog.get().await?;
     if let Some(region) = &body.region {
         fits(&loaded, &user, account, &role, region)?;
     }
     let asked = Asked {
         duration: body.duration,
-        session_policy,
+        scope_down: body.scope_down,
         region: body.region.clone(),
         ..Asked::role(account, role.clone())
     };
     let issued = flow.credentials(wish(&user, asked, body.fresh, delivery(format)), caller(&request)).await?;
     let region = body.region.or_else(|| region_of(&loaded.catalog, account, &role));
-    let context = Context { role: issued.role(), region: region.as_ref() };
+    let context = Context { role: issued.role(), region: region.as_ref(), packed_percent: issued.packed_percent() };
     let mut response = HttpResponse::Ok();
     response.content_type(format.content_type()).insert_header((header::CACHE_CONTROL, "no-store"));
     if download {
@@ -259,7 +227,7 @@ pub async fn console(
     query(&request, &[])?;
     let (account, role) = role_in(&path)?;
     let body = ConsoleRequest::read(members)?;
-    let asked = Asked { duration: body.duration, ..Asked::role(account, role) };
+    let asked = Asked { duration: body.duration, scope_down: body.scope_down, ..Asked::role(account, role) };
     let login = flow.console(wish(&user, asked, true, "api:console"), body.destination, caller(&request)).await?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(ConsoleLink {
         url: login.expose().to_owned(),

@@ -11,6 +11,7 @@ pub mod issue;
 pub mod me;
 pub mod openapi;
 pub mod roles;
+mod scope_down;
 
 pub use acting::Acting;
 

@@ -84,6 +84,7 @@ const USES: &[Kind] = &[
     Kind::TokenScope,
     Kind::StepUpRequired,
     Kind::IdentityProviderSessionEnding,
+    Kind::SessionPolicyInvalid,
     Kind::CrossSite,
     Kind::NotFound,
     Kind::TooLarge,
@@ -97,7 +98,7 @@ const USES: &[Kind] = &[
 fn facts(operation: &str) -> Facts {
     let (shown, kinds, container): (_, &'static [Kind], _) = match operation {
         "openapi" => (Shown::Nothing, &[Kind::BadRequest], false),
-        "credentials" => (Shown::TokenOrProvenSession, CREDENTIALS, false),
+        "credentials" => (Shown::TokenOrProvenSession, USES, false),
         "console" => (Shown::TokenOrProvenSession, CONSOLE, false),
         "containerCredentials" => (Shown::Token, USES, true),
         _ => (Shown::TokenOrSession, LISTS, false),
@@ -116,7 +117,6 @@ const fn with(more: Kind) -> [Kind; USES.len() + 1] {
     all
 }
 
-const CREDENTIALS: &[Kind] = &with(Kind::SessionPolicyInvalid);
 const CONSOLE: &[Kind] = &with(Kind::DestinationRefused);
 
 fn document() -> Value {
@@ -260,7 +260,7 @@ fn container_error(kinds: &[Kind]) -> Value {
 }
 
 /// What stands in no type of ours: texts that formats write, and requests that are read member by member.
-fn written_schemas() -> [(&'static str, Value); 8] {
+fn written_schemas() -> [(&'static str, Value); 9] {
     let text = |description: &str| json!({ "type": "string", "description": description });
     let keys = |token: &str, more: Value| {
         let mut properties = json!({
@@ -290,7 +290,38 @@ fn written_schemas() -> [(&'static str, Value); 8] {
         schema["description"] = json!(description);
         schema
     };
+    let policy = json!({
+        "description": "An inline session policy: the document itself, or its text. At most 2,048 characters without white space, the ARNs included.",
+        "oneOf": [
+            { "type": "null" },
+            { "type": "object", "required": ["Statement"] },
+            { "type": "string" },
+        ],
+    });
+    let policy_arns = json!({
+        "description": "Managed policies that do the same.",
+        "type": ["array", "null"],
+        "maxItems": 10,
+        "items": { "type": "string", "examples": ["arn:aws:iam::aws:policy/ReadOnlyAccess"] },
+    });
+    let scope_down = json!({
+        "description": "What the session is limited to, beyond what its role is, and what role and rule limit it to in the catalog.",
+        "oneOf": [{ "type": "null" }, { "$ref": "#/components/schemas/ScopeDown" }],
+    });
+    let list = |description: &str, example: &str| json!({ "description": description, "type": ["array", "null"], "items": { "type": "string", "examples": [example] } });
+    let on = |description: &str| json!({ "description": description, "type": ["boolean", "null"], "default": false });
     [
+        (
+            "ScopeDown",
+            request(json!({
+                "read_only": on("Only what AWS's managed policy ReadOnlyAccess allows."),
+                "regions": list("Only requests to these regions, and to services that have none.", "eu-west-1"),
+                "networks": list("Only requests from these networks, and those that AWS makes for the session.", "203.0.113.0/24"),
+                "from_here": on("Only from the address this request comes from; beside networks, from there too."),
+                "policy": policy.clone(),
+                "policy_arns": policy_arns.clone(),
+            })),
+        ),
         (
             "Credentials",
             keys(
@@ -298,6 +329,7 @@ fn written_schemas() -> [(&'static str, Value); 8] {
                 json!({
                     "RoleArn": { "type": "string" },
                     "Region": { "type": "string", "description": "Where the role's users work, if that is known." },
+                    "PackedPolicySize": { "type": "integer", "minimum": 0, "description": "How much of the room that STS has for session policy and tags is taken, in percent; left out where STS does not say." },
                 }),
             ),
         ),
@@ -315,20 +347,9 @@ fn written_schemas() -> [(&'static str, Value); 8] {
             "CredentialsRequest",
             request(json!({
                 "duration": described(duration.clone(), "How long they are to live; the role and its rule may allow less. Else the role's default."),
-                "policy": {
-                    "description": "An inline session policy, which allows less than the role: the document itself, or its text. At most 2,048 characters without white space.",
-                    "oneOf": [
-                        { "type": "null" },
-                        { "type": "object", "required": ["Statement"] },
-                        { "type": "string" },
-                    ],
-                },
-                "policy_arns": {
-                    "description": "Managed policies that do the same.",
-                    "type": ["array", "null"],
-                    "maxItems": 10,
-                    "items": { "type": "string", "examples": ["arn:aws:iam::aws:policy/ReadOnlyAccess"] },
-                },
+                "policy": described(policy.clone(), "The same as `policy` in `scope_down`."),
+                "policy_arns": described(policy_arns.clone(), "The same as `policy_arns` in `scope_down`."),
+                "scope_down": scope_down.clone(),
                 "region": {
                     "description": "The region whose STS is called, and that formats with a region name. Else what the catalog says.",
                     "type": ["string", "null"],
@@ -350,6 +371,9 @@ fn written_schemas() -> [(&'static str, Value); 8] {
                     "examples": ["https://console.aws.amazon.com/s3/home"],
                 },
                 "duration": described(duration, "How long the console may be used; the role and its rule may allow less."),
+                "policy": described(policy, "The same as `policy` in `scope_down`."),
+                "policy_arns": described(policy_arns, "The same as `policy_arns` in `scope_down`."),
+                "scope_down": scope_down,
             })),
         ),
         (

@@ -216,7 +216,7 @@ async fn deliver(issued: &Issued, format: Option<Format>, flow: &Exchange) -> Re
     let loaded = flow.catalog.get().await?;
     let role = issued.role();
     let region = region_of(&loaded.catalog, role.account(), role.role());
-    let context = Context { role, region: region.as_ref() };
+    let context = Context { role, region: region.as_ref(), packed_percent: issued.packed_percent() };
     let credentials = issued.credentials();
     if let Some(format) = format {
         let text = format.render(credentials, &context);

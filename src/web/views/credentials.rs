@@ -12,6 +12,8 @@ use super::shell::{Notice, RoleTitle, Shell, Tone};
 ///   [`id`](Format::id)). It issues anew, and the page says so; scripts save what is on the page instead;
 /// - again: `POST {role.url}/credentials` with `csrf` and `duration`;
 /// - console: `POST {role.url}/console` with `csrf` and `duration`.
+///
+/// Each carries [`again`](Self::again) besides, so that a limited session is not followed by one that is not.
 #[derive(Debug, Template)]
 #[template(path = "credentials/credentials.html")]
 pub struct CredentialsPage {
@@ -28,6 +30,12 @@ pub struct CredentialsPage {
     pub lifetime: String,
     /// The duration issued, in whole seconds; repeated by the page's forms.
     pub duration_seconds: u32,
+    /// What they are limited to beyond their role, in words.
+    pub limits: Vec<String>,
+    /// The fields of the options they were asked for with.
+    pub again: Vec<(&'static str, String)>,
+    /// How much of the room for policy and tags they take, where AWS said so.
+    pub packed_percent: Option<u32>,
     /// In the order they are offered; the first is shown.
     pub formats: Vec<Format>,
 }
@@ -136,6 +144,9 @@ impl CredentialsPage {
             expires_utc: "2 January 2030, 03:04:05 UTC".to_owned(),
             lifetime: lifetime.to_owned(),
             duration_seconds,
+            limits: Vec::new(),
+            again: Vec::new(),
+            packed_percent: None,
             formats: formats(),
         };
         let shortened = Shell::sample().with_notice(Notice::new(
@@ -145,6 +156,15 @@ impl CredentialsPage {
         vec![
             ("credentials", page(Shell::sample(), "4 h", 14_400)),
             ("credentials-shortened", page(shortened, "1 h", 3600)),
+            (
+                "credentials-limited",
+                Self {
+                    limits: vec!["only reading".to_owned(), "only in eu-west-1 and eu-central-1".to_owned()],
+                    again: vec![("read_only", "true".to_owned()), ("regions", "eu-west-1 eu-central-1".to_owned())],
+                    packed_percent: Some(34),
+                    ..page(Shell::sample(), "1 h", 3600)
+                },
+            ),
         ]
     }
 }

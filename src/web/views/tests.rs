@@ -22,6 +22,7 @@ fn pages() -> Vec<(&'static str, String)> {
         .chain(rendered(Picker::samples()))
         .chain(rendered(Go::samples()))
         .chain(rendered(vec![("why", Why::sample())]))
+        .chain(rendered(OptionsPage::samples()))
         .chain(rendered(StepUpPage::samples()))
         .chain(rendered(ContinuePage::samples()))
         .chain(rendered(CredentialsPage::samples()))
