@@ -19,11 +19,12 @@ impl Store {
     /// # Errors
     /// The database refuses, or the row makes no sense.
     pub async fn packed_size(&self, account: AccountId, role: &RoleName) -> Result<Option<PackedSize>, StoreError> {
-        let row = sqlx::query("SELECT latest_percent, highest_percent FROM packed_size WHERE account = $1 AND role = $2")
-            .bind(account.as_str())
-            .bind(role.as_str())
-            .fetch_optional(self.reader())
-            .await?;
+        let row =
+            sqlx::query("SELECT latest_percent, highest_percent FROM packed_size WHERE account = $1 AND role = $2")
+                .bind(account.as_str())
+                .bind(role.as_str())
+                .fetch_optional(self.reader())
+                .await?;
         row.map(|row| Ok(PackedSize { latest: row.try_get(0)?, highest: row.try_get(1)? })).transpose()
     }
 }

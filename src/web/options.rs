@@ -144,7 +144,8 @@ fn view(
 }
 
 fn always(limit: LimitAnswer) -> views::options::Always {
-    let longer = limit.longer_than_s.map(|seconds| format!(", for sessions longer than {}", views::picker::spoken(seconds)));
+    let longer =
+        limit.longer_than_s.map(|seconds| format!(", for sessions longer than {}", views::picker::spoken(seconds)));
     views::options::Always { by: format!("The {}{}", limit.from, longer.unwrap_or_default()), says: limit.says }
 }
 

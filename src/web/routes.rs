@@ -13,8 +13,8 @@ use super::principal::require_principal;
 use super::problem::{Kind, Problem};
 use super::session::Cookies;
 use super::{
-    api, arrival, aws, aws_config, container, health, idc, metrics, oauth, oidc, options, picker, roles, saml, sessions,
-    sign_in, sign_out, step_up, tokens,
+    api, arrival, aws, aws_config, container, health, idc, metrics, oauth, oidc, options, picker, roles, saml,
+    sessions, sign_in, sign_out, step_up, tokens,
 };
 use crate::flows::sessions::Sessions;
 

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::limits::Limits;
 use super::server::Server;
 use crate::aws::{Region, RoleArn, SessionDuration};
 use crate::issuance::Format;
@@ -167,8 +168,7 @@ struct RolePage {
 pub struct CredentialsWish {
     pub duration: Option<SessionDuration>,
     pub region: Option<String>,
-    pub policy: Option<String>,
-    pub policy_arns: Vec<String>,
+    pub limits: Limits,
     pub fresh: bool,
 }
 
@@ -234,12 +234,7 @@ impl Call {
         if let Some(region) = &wish.region {
             body.insert("region".to_owned(), region.as_str().into());
         }
-        if let Some(policy) = &wish.policy {
-            body.insert("policy".to_owned(), policy.as_str().into());
-        }
-        if !wish.policy_arns.is_empty() {
-            body.insert("policy_arns".to_owned(), wish.policy_arns.clone().into());
-        }
+        wish.limits.write(&mut body);
         if wish.fresh {
             body.insert("fresh".to_owned(), true.into());
         }
@@ -248,8 +243,15 @@ impl Call {
 
     /// A link to the console.
     #[must_use]
-    pub fn console(account: &str, role: &str, destination: Option<&str>, duration: Option<SessionDuration>) -> Self {
+    pub fn console(
+        account: &str,
+        role: &str,
+        destination: Option<&str>,
+        duration: Option<SessionDuration>,
+        limits: &Limits,
+    ) -> Self {
         let mut body = serde_json::Map::new();
+        limits.write(&mut body);
         if let Some(destination) = destination {
             body.insert("destination".to_owned(), destination.into());
         }
@@ -541,7 +543,7 @@ mod tests {
 
     #[test]
     fn a_role_with_a_path_is_named_with_its_path_and_nothing_typed_leads_elsewhere() {
-        let path = |account: &str, role: &str| Call::console(account, role, None, None).path;
+        let path = |account: &str, role: &str| Call::console(account, role, None, None, &Limits::default()).path;
         assert_eq!(path("111122223333", "teams/pay/Deploy"), "/api/v1/roles/111122223333/teams/pay/Deploy/console");
         assert_eq!(path("1", "a?b#c%2e"), "/api/v1/roles/1/a%3Fb%23c%252e/console");
         assert_eq!(path("1", "../../../me"), "/api/v1/roles/1/%20/%20/%20/me/console");

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::api::{Call, ConsoleLink};
 use super::error::ClientError;
+use super::limits::LimitArgs;
 use super::role::{self, Asking, OneRole};
 use super::session::Session;
 use super::surroundings::Surroundings;
@@ -23,6 +24,8 @@ pub struct ConsoleArgs {
     /// How long the console stays open, such as 4h; at most what the role allows
     #[arg(long, value_name = "DURATION")]
     pub duration: Option<SessionDuration>,
+    #[command(flatten)]
+    pub limits: LimitArgs,
     /// Print the link instead of opening it. For 15 minutes, whoever has it is you
     #[arg(long)]
     pub print: bool,
@@ -40,9 +43,10 @@ pub async fn run(args: &ConsoleArgs, around: &Surroundings) -> Result<(), Client
     if !args.print && browser::is_elsewhere(around) {
         return Err(ConsoleError::NoBrowser.into());
     }
+    let limits = args.limits.read()?;
     let session = Session::open(&args.role.server, around)?;
     let role = role::find(&args.role.role, &session, around, Asking::Allowed).await?;
-    let call = Call::console(&role.account, &role.role, args.destination.as_deref(), args.duration);
+    let call = Call::console(&role.account, &role.role, args.destination.as_deref(), args.duration, &limits);
     let link: ConsoleLink = spinner::during(around, &format!("asking AWS for {role}"), session.json(&call)).await?;
     if args.print {
         writeln!(std::io::stdout().lock(), "{}", link.expose())?;

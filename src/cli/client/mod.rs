@@ -19,6 +19,7 @@ mod device;
 pub mod error;
 pub mod exec;
 mod keyring;
+pub mod limits;
 pub mod login;
 pub mod logout;
 mod loopback;

@@ -184,12 +184,13 @@ impl StsError {
                  account to raise the role's maximum session duration."
             }
             Self::TagsTooLarge(_) => {
-                "The session tags of this role are too large for AWS. A Rolegate administrator must map fewer or \
-                 shorter ones."
+                "The session tags of this role do not fit into the room AWS has for them. A Rolegate administrator must \
+                 map fewer or shorter ones."
             }
             Self::PolicyTooLarge(_) => {
-                "The session policy is too large for AWS, together with the role's session tags. Send a shorter one, \
-                 or keep it in the account and name it in policy_arns."
+                "What the session is limited to does not fit into the room AWS has for it and for the role's session \
+                 tags. Shorten the policy, name fewer regions and networks, or keep the policy in the account and give \
+                 its ARN; if none of it is yours, a Rolegate administrator must shorten the catalog's limits or tags."
             }
             Self::PolicyMalformed(_) => {
                 "AWS does not accept the session policy. Check its actions, resources and conditions; IAM's policy \

@@ -1,8 +1,8 @@
 use futures_util::future::join_all;
 
 use super::*;
-use crate::store::packed_sizes::PackedSize;
 use crate::audit::{ChainKey, Kind};
+use crate::store::packed_sizes::PackedSize;
 
 fn chain() -> Chain {
     Chain::new(ChainKey::new([1; 32]))
@@ -111,7 +111,8 @@ async fn a_use_is_noted_with_its_event_or_not_at_all() {
     journal.record_use(&event(1), used.clone()).await.unwrap();
     let size = || store.packed_size(used.account, &used.role);
     assert_eq!(size().await.unwrap(), Some(PackedSize { latest: 34, highest: 34 }));
-    let (more, silent) = (Use { packed_percent: Some(81), ..used.clone() }, Use { packed_percent: None, ..used.clone() });
+    let (more, silent) =
+        (Use { packed_percent: Some(81), ..used.clone() }, Use { packed_percent: None, ..used.clone() });
     journal.record_use(&event(2), more).await.unwrap();
     journal.record_use(&event(3), used.clone()).await.unwrap();
     journal.record_use(&event(4), silent).await.unwrap();

@@ -104,7 +104,7 @@ async fn a_wish_may_be_json_or_a_form() {
         (
             "application/json",
             "{\"durations\":\"1h\"}",
-            "There is no `durations` here; this takes `duration`, `policy`, `policy_arns`, `region` and `fresh`.",
+            "There is no `durations` here; this takes `duration`, `policy`, `policy_arns`, `scope_down`, `region` and `fresh`.",
         ),
         ("application/json", "{\"duration\":\"1h\",\"duration\":\"2h\"}", "`duration` stands twice in one object."),
         ("application/json", "[]", "The body must be one JSON object."),
@@ -155,22 +155,32 @@ async fn a_session_policy_that_sts_would_refuse_costs_no_call() {
     let world = Sandboxed::start().await;
     let program = Program::of(&world, "asha", Scope::FULL).await;
     let arns: Vec<String> = (0..11).map(|n| format!("arn:aws:iam::aws:policy/P{n}")).collect();
+    let denying = |action: &str| json!({ "Statement": { "Action": action, "Effect": "Deny", "Resource": "*" } });
     for (body, says) in [
         (json!({ "policy": {} }), "An inline session policy is a JSON object with a `Statement`."),
         (json!({ "policy": "no" }), "An inline session policy is a JSON object with a `Statement`."),
+        (json!({ "policy": ["x"] }), "An inline session policy is a JSON object, or the text of one."),
         (
-            json!({ "policy": ["x"] }),
-            "Send a JSON object with a Statement of at most 2,048 characters, and at most ten policy ARNs.",
+            json!({ "policy": denying(&"x".repeat(2_048)) }),
+            "The session policy has 2108 characters, with the ARNs of managed policies and without white space; STS \
+             takes 2048.",
         ),
         (
-            json!({ "policy": { "Statement": "x".repeat(2_048) } }),
-            "The inline session policy has 2064 characters without its white space; STS takes 2048.",
+            json!({ "policy": { "Statement": { "Effect": "Perhaps", "Action": "*", "Resource": "*" } } }),
+            "The inline session policy is not well-formed: its `Effect` is \"Allow\" or \"Deny\".",
         ),
         (
-            json!({ "policy": { "Statement": "€" } }),
+            json!({ "policy": denying("€") }),
             "An inline session policy holds tab, line breaks, and characters from U+0020 to U+00FF; write others as \\u escapes.",
         ),
-        (json!({ "policy_arns": arns }), "11 managed policies were named; STS takes ten."),
+        (
+            json!({ "scope_down": { "regions": ["moon"] } }),
+            "`moon` is not a valid region: write a name such as eu-west-1.",
+        ),
+        (
+            json!({ "scope_down": { "networks": ["office"] } }),
+            "`office` is no network; write a CIDR block such as 203.0.113.0/24, or one address.",
+        ),
         (
             json!({ "policy_arns": ["ReadOnlyAccess"] }),
             "`ReadOnlyAccess` is not the ARN of a managed policy, such as arn:aws:iam::aws:policy/ReadOnlyAccess.",
@@ -187,8 +197,9 @@ async fn a_session_policy_that_sts_would_refuse_costs_no_call() {
 async fn a_session_policy_that_sts_refuses_is_told_to_whoever_sent_it() {
     let world = Sandboxed::start().await;
     let program = Program::of(&world, "asha", Scope::FULL).await;
-    let statement = |effect: &str| json!({ "Version": "2012-10-17", "Statement": [{ "Effect": effect, "Action": "*", "Resource": "*" }] });
-    let answer = program.post_json(CREDENTIALS, &json!({ "policy": statement("Perhaps") })).await;
+    // Whether an action has a service in front is for STS to say.
+    let statement = |action: &str| json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": action, "Resource": "*" }] });
+    let answer = program.post_json(CREDENTIALS, &json!({ "policy": statement("everything") })).await;
     let (sentence, events) = program.refused(&answer, 400, "session-policy-invalid").await;
     assert!(sentence.starts_with("AWS does not accept the session policy."), "{sentence}");
     let [(first, _), (second, failed)] = events.as_slice() else { panic!("{events:?}") };
@@ -198,10 +209,13 @@ async fn a_session_policy_that_sts_refuses_is_told_to_whoever_sent_it() {
         (&json!("sts-policy-malformed"), &json!("MalformedPolicyDocument"))
     );
 
-    let long = |n: usize| format!("arn:aws:iam::aws:policy/{n}{}", "x".repeat(500));
-    let answer = program.post_json(CREDENTIALS, &json!({ "policy_arns": (0..9).map(long).collect::<Vec<_>>() })).await;
+    const TOO_LARGE: &str = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+        <Code>PackedPolicyTooLarge</Code><Message>Packed size of session tags consumes 138% of allotted space.</Message>\
+        </Error><RequestId>r</RequestId></ErrorResponse>";
+    world.aws.wire.spoil(Fault::Answers("/", 400, TOO_LARGE));
+    let answer = program.post_json(CREDENTIALS, &json!({ "scope_down": { "read_only": true } })).await;
     let (sentence, events) = program.refused(&answer, 400, "session-policy-invalid").await;
-    assert!(sentence.starts_with("The session policy is too large for AWS"), "{sentence}");
+    assert!(sentence.starts_with("What the session is limited to does not fit into the room AWS has"), "{sentence}");
     assert_eq!(events[1].1["cause"], "sts-policy-too-large");
 }
 
@@ -242,9 +256,12 @@ async fn a_console_link_opens_the_page_that_was_asked_for() {
     let (sentence, events) = program.refused(&answer, 400, "destination-refused").await;
     assert_eq!(sentence, "Only pages of the AWS Management Console can be opened.");
     assert_eq!((events[0].0.as_str(), &events[0].1["cause"]), ("issue.denied", &json!("destination-refused")));
-    let answer = program.post_json(CONSOLE, &json!({ "policy": {} })).await;
+    let answer = program.post_json(CONSOLE, &json!({ "polcy": {} })).await;
     let (sentence, _) = program.refused(&answer, 400, "bad-request").await;
-    assert_eq!(sentence, "There is no `policy` here; this takes `destination` and `duration`.");
+    assert_eq!(
+        sentence,
+        "There is no `polcy` here; this takes `destination`, `duration`, `policy`, `policy_arns` and `scope_down`."
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
