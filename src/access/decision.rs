@@ -210,6 +210,9 @@ impl<'d> RoleAccess<'d> {
         let wished = Some((Source::Asked, wish)).filter(|(_, wish)| !wish.is_empty());
         let limits = self.limits_for(duration).into_iter().chain(wished);
         let parts: Vec<Part<'_>> = limits.map(|(from, scope)| Part { from, scope }).collect();
+        if !parts.is_empty() && !self.role().method.takes_session_policy() {
+            return Err(CannotCompose::NotTaken);
+        }
         compose(&parts, self.account().partition, here)
     }
 

@@ -360,7 +360,13 @@ fn role() -> impl Strategy<Value = Role> {
                 region: None,
                 transitive_tags: session_tags.keys().filter(|_| transitive).cloned().collect(),
                 session_tags,
-                scope_down: if plain { ScopeDown::default() } else { scope_down },
+                scope_down: match method {
+                    Method::SessionToken(_) => ScopeDown::default(),
+                    Method::FederationToken(_) if scope_down.is_empty() => {
+                        ScopeDown { read_only: true, ..ScopeDown::default() }
+                    }
+                    _ => scope_down,
+                },
                 authentication,
                 method,
             }

@@ -10,7 +10,7 @@ use super::{
     KeySource, Link, Method, OidcAudience, OidcConnector, Pattern, Role, RoleId, RoleSelector, Rule, Support, TagKey,
     TagSelector, TagSource, Tags, UserKey, UserKeyId, WorkloadConnector,
 };
-use crate::aws::{AccountId, Network, Part, Partition, Region, RoleName, ScopeDown, Source, compose};
+use crate::aws::{AccountId, CannotCompose, Network, Part, Partition, Region, RoleName, ScopeDown, Source, compose};
 use crate::identity::ConnectorId;
 
 /// AWS takes at most this many session tags.
@@ -593,7 +593,16 @@ fn check_method(findings: &mut Findings, role: &Role, known: &Known<'_>) {
     match &role.method {
         Method::Saml | Method::WebIdentity => {}
         Method::Chain(chain) => check_chain(findings, role, chain, known),
-        Method::FederationToken(token) => check_key_of(findings, "federation-token.key", role, &token.key, known),
+        Method::FederationToken(token) => {
+            check_key_of(findings, "federation-token.key", role, &token.key, known);
+            if role.scope_down.is_empty() {
+                findings.add(
+                    "scope_down",
+                    "a federation token may do nothing without a session policy; say what it may do at most, such as \
+                     scope_down = { read_only = true }",
+                );
+            }
+        }
         Method::SessionToken(token) => {
             check_key_of(findings, "session-token.key", role, &token.key, known);
             if !role.session_tags.is_empty() {
@@ -601,6 +610,9 @@ fn check_method(findings: &mut Findings, role: &Role, known: &Known<'_>) {
                     "session_tags",
                     "AWS takes no tags for the session of an IAM user; leave them out or use another method",
                 );
+            }
+            if !role.scope_down.is_empty() {
+                findings.add("scope_down", format!("{}; leave it out", CannotCompose::NotTaken));
             }
             if role.destination.is_some() {
                 findings.add("destination", "AWS opens no console for the session of an IAM user; leave it out");
@@ -747,16 +759,17 @@ fn check_rule_limit(findings: &mut Findings, rule: &Rule, roles: &[Role], known:
     if rule.scope_down.is_empty() {
         return;
     }
-    let mut tried: HashSet<(Partition, &ScopeDown)> = HashSet::new();
+    let mut tried: HashSet<(Partition, bool, &ScopeDown)> = HashSet::new();
     let mut said = HashSet::new();
     for role in roles {
         let Some(account) = known.accounts.get(&role.account) else { continue };
         let given = rule.grants.iter().any(|grant| could_select(grant, role, account));
-        if !given || !tried.insert((account.partition, &role.scope_down)) {
+        if !given || !tried.insert((account.partition, role.method.takes_session_policy(), &role.scope_down)) {
             continue;
         }
         let limits = [(Source::Role, &role.scope_down), (Source::Rule, &rule.scope_down)];
-        if let Err(error) = composed(&limits, account.partition)
+        let taken = if role.method.takes_session_policy() { Ok(()) } else { Err(CannotCompose::NotTaken.to_string()) };
+        if let Err(error) = taken.and_then(|()| composed(&limits, account.partition))
             && said.insert(error.clone())
         {
             findings.add("scope_down", format!("nobody could use {} by this rule: {error}", role.id()));

@@ -14,7 +14,8 @@ use secrecy::ExposeSecret as _;
 use super::{
     Account, AccountSelector, AnyOf, Catalog, ClaimPath, ClientAuth, ClockSkew, Connector, ConnectorKind, Grant,
     JwsAlgorithm, KeySource, Link, MetadataSource, Method, OidcAudience, OidcConnector, Pattern, Prompt, Role,
-    RoleSelector, Rule, SamlConnector, Secret, Support, TagKey, TagSelector, TagSource, Tags, UserKey, WorkloadConnector,
+    RoleSelector, Rule, SamlConnector, Secret, Support, TagKey, TagSelector, TagSource, Tags, UserKey,
+    WorkloadConnector,
 };
 use crate::aws::{Partition, ScopeDown, SessionDuration};
 

@@ -57,6 +57,15 @@ impl Method {
     /// As they are written in a file.
     pub const NAMES: [&str; 5] = ["saml", "web-identity", "chain", "federation-token", "session-token"];
 
+    /// Whether sessions can be limited to less than their role.
+    #[must_use]
+    pub const fn takes_session_policy(&self) -> bool {
+        match self {
+            Self::Saml | Self::WebIdentity | Self::Chain(_) | Self::FederationToken(_) => true,
+            Self::SessionToken(_) => false,
+        }
+    }
+
     /// As it is written in a file, and named in the audit log and the API.
     #[must_use]
     pub const fn name(&self) -> &'static str {

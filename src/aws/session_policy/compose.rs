@@ -96,6 +96,10 @@ pub enum CannotCompose {
         "the policy in {0} has variables, and `\"Version\": \"2012-10-17\"` is missing, without which they are only text"
     )]
     Version(Source),
+    #[error(
+        "AWS takes no session policy for the session of an IAM user, so it cannot be limited to less than the user may do"
+    )]
+    NotTaken,
     #[error(transparent)]
     Invalid(#[from] InvalidSessionPolicy),
 }

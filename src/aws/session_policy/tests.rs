@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::aws::{Network, Region};
-use crate::sandbox::policy::{self, Context, Decision, Policy, PolicyKind};
+use crate::sandbox::policy::{self, Context, Decision, Policy, PolicyKind, Principal};
 
 /// What the sandbox's engine says of one policy.
 fn decide(document: &str, request: &Asked) -> Decision {
@@ -20,12 +20,8 @@ fn decide(document: &str, request: &Asked) -> Decision {
     if let Some(via) = request.via_service {
         context.set("aws:ViaAWSService", via.to_string());
     }
-    policy.decide(&policy::Request {
-        federated: None,
-        action: request.action,
-        resource: Some(request.resource),
-        context: &context,
-    })
+    let (principal, resource) = (&Principal::Anonymous, Some(request.resource));
+    policy.decide(&policy::Request { principal, action: request.action, resource, context: &context }).decision
 }
 
 /// A request of a session.

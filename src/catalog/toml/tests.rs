@@ -578,6 +578,7 @@ name = "Uploads"
 max_session = "36h"
 method = "federation-token"
 federation-token = { key = "legacy" }
+scope_down = { read_only = true }
 
 [[role]]
 account = "444455556666"

@@ -190,6 +190,17 @@ async fn a_session_policy_that_sts_would_refuse_costs_no_call() {
         let refused = program.refused(&answer, 400, "session-policy-invalid").await;
         assert_eq!(refused, (says.to_owned(), vec![]), "{body}");
     }
+    // What can only be told once the role is known is a denial, and on record.
+    let regions = json!({ "regions": ["us-gov-west-1"] });
+    for (body, says) in [
+        (json!({ "policy_arns": arns }), "11 managed policies were named; STS takes ten."),
+        (json!({ "scope_down": regions }), "The region us-gov-west-1 is not in this account's partition, aws."),
+    ] {
+        let answer = program.post_json(CREDENTIALS, &body).await;
+        let (sentence, events) = program.refused(&answer, 400, "session-policy-invalid").await;
+        assert_eq!(sentence, says);
+        assert_eq!((events[0].0.as_str(), &events[0].1["cause"]), ("issue.denied", &json!("scope-down")));
+    }
     assert_eq!(world.aws.wire.sts_calls(), 0);
 }
 
