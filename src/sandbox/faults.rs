@@ -32,7 +32,7 @@ use serde::Serialize;
 pub(super) use plan::names;
 pub use plan::{Fault, FaultError, FaultPlan};
 
-use super::State;
+use super::{State, iam_query};
 use crate::sys::{Rng, SeededRng};
 
 /// How long a dead service keeps a caller waiting before the connection ends.
@@ -43,10 +43,12 @@ const DEAD_FOR: Duration = Duration::from_secs(60);
 pub enum Service {
     Sts,
     Federation,
+    Iam,
+    S3,
 }
 
 impl Service {
-    pub const ALL: [Self; 2] = [Self::Sts, Self::Federation];
+    pub const ALL: [Self; 4] = [Self::Sts, Self::Federation, Self::Iam, Self::S3];
 
     /// As it is written in plans.
     #[must_use]
@@ -54,6 +56,8 @@ impl Service {
         match self {
             Self::Sts => "sts",
             Self::Federation => "federation",
+            Self::Iam => "iam",
+            Self::S3 => "s3",
         }
     }
 
@@ -74,6 +78,18 @@ impl Service {
                 "GetWebIdentityToken",
             ],
             Self::Federation => &["getSigninToken", "login"],
+            Self::Iam => iam_query::ACTIONS,
+            Self::S3 => &[
+                "CopyObject",
+                "DeleteObject",
+                "GetBucketLocation",
+                "GetObject",
+                "HeadBucket",
+                "HeadObject",
+                "ListBuckets",
+                "ListObjects",
+                "PutObject",
+            ],
         }
     }
 

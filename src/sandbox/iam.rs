@@ -310,6 +310,11 @@ impl Iam {
         self.saml_providers.contains(arn)
     }
 
+    /// The SAML providers of all accounts.
+    pub fn saml_providers(&self) -> impl Iterator<Item = &ProviderArn> {
+        self.saml_providers.iter()
+    }
+
     /// The OpenID provider of an issuer in an account. `iss` must be the registered URL exactly.
     #[must_use]
     pub fn oidc_provider(&self, account: AccountId, issuer: &str) -> Option<&OidcProvider> {

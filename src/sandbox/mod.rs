@@ -38,6 +38,7 @@ mod credentials;
 mod faults;
 mod federation;
 pub mod iam;
+mod iam_query;
 mod idp;
 mod keys;
 mod landing;
@@ -47,6 +48,7 @@ pub mod mfa;
 mod pages;
 pub mod policy;
 mod providers;
+mod s3;
 mod sts;
 pub mod world;
 
@@ -56,6 +58,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use jiff::Timestamp;
 use url::{Origin, Url};
 
 pub use catalog::demo_catalog;
@@ -63,6 +66,7 @@ pub use faults::{Fault, FaultError, FaultPlan};
 pub use idp::oidc::{ClientAuthentication, OidcClient, OidcClientsError};
 pub use keys::KeysError;
 pub use metadata::MetadataSource;
+pub use s3::S3Error;
 pub use world::World;
 
 use crate::aws::SamlProviderName;
@@ -156,6 +160,8 @@ pub enum SandboxError {
     Keys(#[from] KeysError),
     #[error("the sandbox cannot make HTTP requests")]
     Client(#[from] reqwest::Error),
+    #[error("the sandbox cannot fill its buckets")]
+    Buckets(#[source] S3Error),
 }
 
 /// A running sandbox, ready to be mounted on a server. Clones share it.
@@ -183,6 +189,9 @@ struct State {
     partners: BTreeSet<OriginText>,
     federation: federation::Federation,
     faults: faults::Faults,
+    buckets: s3::store::Buckets,
+    /// When it began: the age of everything a world describes.
+    began: Timestamp,
 }
 
 /// An origin, in a form that can be sorted.
@@ -233,7 +242,11 @@ impl Sandbox {
             })
             .collect();
         let plan = config.faults.unwrap_or_else(|| config.world.faults().clone());
+        let began = config.clock.now();
+        let buckets = s3::store::Buckets::new(config.world.buckets(), began).map_err(SandboxError::Buckets)?;
         Ok(Self(web::Data::new(State {
+            began,
+            buckets,
             faults: faults::Faults::new(plan, config.clock.now(), &*config.rng),
             base,
             clock: config.clock,
@@ -299,6 +312,8 @@ impl Sandbox {
                         .route(web::put().to(faults::endpoint::one))
                         .route(web::delete().to(faults::endpoint::one)),
                 )
+                .route("/s3", web::to(s3::endpoint))
+                .route("/s3/{path:.*}", web::to(s3::endpoint))
                 .route("/oauth", web::get().to(federation::oauth))
                 .route("/console/{session}/log-out", web::post().to(console::log_out))
                 .route("/console", web::get().to(console::page))

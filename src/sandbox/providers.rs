@@ -1,11 +1,12 @@
 //! IAM SAML providers: which issuers an account believes, and by which keys.
 
 use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
 
 use jiff::Timestamp;
 
 use super::metadata::{Cached, MetadataSource};
-use crate::aws::SamlProviderName;
+use crate::aws::{ProviderArn, SamlProviderName};
 use crate::saml::certificate::{CertificateError, SigningCertificate};
 use crate::saml::gate::{self, GateError, Limits, Root, Sha1};
 use crate::saml::names::{DS, MD};
@@ -16,6 +17,8 @@ use crate::sys::http::FetchError;
 pub struct Providers {
     client: reqwest::Client,
     by_name: BTreeMap<SamlProviderName, Cached>,
+    /// Metadata that was uploaded while the sandbox runs, for one account each. It goes before that by name.
+    uploaded: RwLock<BTreeMap<ProviderArn, String>>,
 }
 
 /// What an IAM SAML provider knows: entity IDs and signing keys. Validity dates are not acted on.
@@ -41,21 +44,50 @@ pub enum ProviderError {
 
 impl Providers {
     pub fn new(client: reqwest::Client, sources: BTreeMap<SamlProviderName, MetadataSource>) -> Self {
-        Self { client, by_name: sources.into_iter().map(|(name, source)| (name, Cached::new(source))).collect() }
+        let by_name = sources.into_iter().map(|(name, source)| (name, Cached::new(source))).collect();
+        Self { client, by_name, uploaded: RwLock::default() }
     }
 
     /// # Errors
     /// [`ProviderError`]
-    pub async fn get(&self, name: &SamlProviderName, now: Timestamp) -> Result<TrustedProvider, ProviderError> {
-        TrustedProvider::read(&self.cached(name)?.get(&self.client, now).await?)
+    pub async fn get(&self, arn: &ProviderArn, now: Timestamp) -> Result<TrustedProvider, ProviderError> {
+        TrustedProvider::read(&self.document(arn, now).await?)
+    }
+
+    /// The metadata of a provider.
+    ///
+    /// # Errors
+    /// [`ProviderError`]
+    pub async fn document(&self, arn: &ProviderArn, now: Timestamp) -> Result<String, ProviderError> {
+        match self.uploaded(arn) {
+            Some(text) => Ok(text),
+            None => Ok(self.cached(arn.name())?.get(&self.client, now).await?),
+        }
+    }
+
+    /// Takes metadata for one provider of one account, in place of what it had.
+    ///
+    /// # Errors
+    /// [`ProviderError`] when nobody could be believed by it.
+    pub fn put(&self, arn: ProviderArn, metadata: &str) -> Result<(), ProviderError> {
+        TrustedProvider::read(metadata)?;
+        self.uploaded.write().unwrap_or_else(PoisonError::into_inner).insert(arn, metadata.to_owned());
+        Ok(())
+    }
+
+    fn uploaded(&self, arn: &ProviderArn) -> Option<String> {
+        self.uploaded.read().unwrap_or_else(PoisonError::into_inner).get(arn).cloned()
     }
 
     /// As [`get`](Self::get), but with metadata read this moment.
     ///
     /// # Errors
     /// [`ProviderError`]
-    pub async fn get_again(&self, name: &SamlProviderName, now: Timestamp) -> Result<TrustedProvider, ProviderError> {
-        TrustedProvider::read(&self.cached(name)?.refresh(&self.client, now).await?)
+    pub async fn get_again(&self, arn: &ProviderArn, now: Timestamp) -> Result<TrustedProvider, ProviderError> {
+        match self.uploaded(arn) {
+            Some(text) => TrustedProvider::read(&text),
+            None => TrustedProvider::read(&self.cached(arn.name())?.refresh(&self.client, now).await?),
+        }
     }
 
     fn cached(&self, name: &SamlProviderName) -> Result<&Cached, ProviderError> {

@@ -50,6 +50,7 @@ pub struct World {
     roles: Vec<Role>,
     people: Vec<Person>,
     faults: FaultPlan,
+    buckets: Vec<Bucket>,
     saml_providers: BTreeMap<SamlProviderName, MetadataSource>,
     iam: Iam,
     /// The description, which is read again when it is known where the broker is.
@@ -99,6 +100,17 @@ pub struct StepUp {
     pub max_age: String,
     /// One of these authentication contexts.
     pub contexts: Vec<String>,
+}
+
+/// A bucket of the local S3, with what it holds at the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    pub account: AccountId,
+    pub partition: Partition,
+    pub name: String,
+    pub region: Region,
+    /// Texts by key.
+    pub objects: BTreeMap<String, String>,
 }
 
 /// Somebody who can sign in at the development identity provider.
@@ -152,6 +164,8 @@ pub enum WorldError {
     OidcProvider(String),
     #[error("the SAML provider `{0}` needs either metadata_url or metadata")]
     SamlProvider(SamlProviderName),
+    #[error("the bucket `{name}` {rule}")]
+    Bucket { name: String, rule: &'static str },
     #[error("{place} cannot be made")]
     Iam { place: String, source: IamError },
 }
@@ -171,6 +185,8 @@ struct Description {
     oidc_provider: Vec<OidcProviderDescription>,
     #[serde(default)]
     saml_provider: BTreeMap<SamlProviderName, SamlProviderDescription>,
+    #[serde(default)]
+    bucket: Vec<BucketDescription>,
     person: Vec<Person>,
     #[serde(default)]
     faults: BTreeMap<String, Fault>,
@@ -299,6 +315,17 @@ struct SamlProviderDescription {
     metadata: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BucketDescription {
+    account: AccountId,
+    name: String,
+    region: Option<Region>,
+    /// Texts by key.
+    #[serde(default)]
+    objects: BTreeMap<String, String>,
+}
+
 fn yes() -> bool {
     true
 }
@@ -363,6 +390,7 @@ impl World {
             faults: FaultPlan::new(description.fault_seed, description.faults)?,
             saml_providers: saml_providers(description.saml_provider)?,
             iam: Iam::default(),
+            buckets: Vec::new(),
             source,
         };
         for account in description.account {
@@ -418,6 +446,9 @@ impl World {
         }
         for user in description.user {
             world.add_user(user, broker, &description.policy)?;
+        }
+        for bucket in description.bucket {
+            world.add_bucket(bucket)?;
         }
         for provider in description.oidc_provider {
             world.add_oidc_provider(&provider, broker)?;
@@ -532,6 +563,27 @@ impl World {
         Ok(())
     }
 
+    fn add_bucket(&mut self, bucket: BucketDescription) -> Result<(), WorldError> {
+        let refused = |rule| WorldError::Bucket { name: bucket.name.clone(), rule };
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+        if !(3..=63).contains(&bucket.name.len()) || !bucket.name.bytes().all(allowed) {
+            return Err(refused("is not 3 to 63 small letters, digits, dots and hyphens"));
+        }
+        if self.buckets.iter().any(|other| other.name == bucket.name) {
+            return Err(WorldError::Duplicate { what: "bucket", id: bucket.name });
+        }
+        let partition = self.account(bucket.account).map(|account| account.partition).ok_or_else(|| {
+            WorldError::UnknownAccount { place: format!("the bucket `{}`", bucket.name), account: bucket.account }
+        })?;
+        let region = bucket.region.clone().unwrap_or_else(|| partition.default_region());
+        if !partition.has_region(&region) {
+            return Err(refused("is in a region of another partition than its account"));
+        }
+        let BucketDescription { account, name, objects, region: _ } = bucket;
+        self.buckets.push(Bucket { account, partition, name, region, objects });
+        Ok(())
+    }
+
     fn add_oidc_provider(&mut self, provider: &OidcProviderDescription, broker: &str) -> Result<(), WorldError> {
         let url = provider.url.replace("<broker>", broker);
         if without_scheme(&url).is_empty() || !(url.starts_with("https://") || url.starts_with("http://")) {
@@ -581,6 +633,12 @@ impl World {
     #[must_use]
     pub fn people(&self) -> &[Person] {
         &self.people
+    }
+
+    /// The buckets of its accounts.
+    #[must_use]
+    pub fn buckets(&self) -> &[Bucket] {
+        &self.buckets
     }
 
     /// What goes wrong in its local AWS from the start.

@@ -21,6 +21,7 @@ mod faults;
 mod idp;
 mod oidc;
 mod protocol;
+mod services;
 
 const BROKER: &str = "https://broker.example.test/saml/idp";
 const READ_ONLY: &str = "arn:aws:iam::111122223333:role/ReadOnly";

@@ -20,7 +20,7 @@ impl Member {
         Self::Text(name, value.into())
     }
 
-    fn write(&self, depth: usize, out: &mut String) {
+    pub fn write(&self, depth: usize, out: &mut String) {
         let indent = "  ".repeat(depth);
         match self {
             Self::Text(name, value) => {
@@ -61,8 +61,28 @@ pub fn failure(error: &StsError, request_id: &str) -> String {
     out
 }
 
+/// The body of a success of another service; some of its operations have no result.
+pub fn success_in(namespace: &str, operation: &str, members: Option<&[Member]>, request_id: &str) -> String {
+    let mut out = format!("<{operation}Response xmlns=\"{namespace}\">\n");
+    if let Some(members) = members {
+        let _ = writeln!(out, "  <{operation}Result>");
+        for member in members {
+            member.write(2, &mut out);
+        }
+        let _ = writeln!(out, "  </{operation}Result>");
+    }
+    Member::Structure("ResponseMetadata", vec![Member::text("RequestId", request_id)]).write(1, &mut out);
+    let _ = writeln!(out, "</{operation}Response>");
+    out
+}
+
+/// The body of a failure of another service.
+pub fn failure_in(namespace: &str, error: &StsError, request_id: &str) -> String {
+    failure(error, request_id).replace(STS, namespace)
+}
+
 /// Text for XML; what XML cannot carry becomes U+FFFD.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -83,7 +83,7 @@ pub async fn run(state: &web::Data<State>, call: &Call<'_>) -> Result<Vec<Member
     }
     let provider = state
         .providers
-        .get(input.provider.name(), call.now)
+        .get(&input.provider, call.now)
         .await
         .map_err(|error| no_provider().because(error.to_string()))?;
 
@@ -98,7 +98,7 @@ pub async fn run(state: &web::Data<State>, call: &Call<'_>) -> Result<Vec<Member
     let claims = match judge_by(provider.clone()).await {
         Err(error) if error.message.as_deref() == Some(BAD_SIGNATURE) => {
             // The broker may have begun to sign with another key since its metadata was read.
-            match state.providers.get_again(input.provider.name(), call.now).await {
+            match state.providers.get_again(&input.provider, call.now).await {
                 Ok(fresh) if fresh != provider => judge_by(fresh).await?,
                 _ => return Err(error),
             }

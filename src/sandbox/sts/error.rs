@@ -177,6 +177,11 @@ impl StsError {
         .because(hint)
     }
 
+    /// What services that share this protocol answer.
+    pub fn other(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(status, code, message)
+    }
+
     /// Whose fault it is, as the body says it.
     #[must_use]
     pub fn fault(&self) -> &'static str {

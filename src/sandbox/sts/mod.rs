@@ -29,11 +29,11 @@ use secrecy::SecretString;
 use super::authorize::Bearer;
 use super::credentials::{Holder, Owner, Session};
 use super::faults::{self, Failure, Met, Service};
-use super::{State, landing};
+use super::{State, iam_query, landing};
 use crate::aws::{AccountId, Partition, Region};
-use answer::Member;
+pub(super) use answer::{Member, escaped, failure_in, success_in};
 pub(super) use error::StsError;
-use query::Params;
+pub(super) use query::{ARN, Checks, Params, TextShape};
 use sigv4::Keyring;
 pub(super) use sigv4::{Authenticated, Caller, HttpRequest, LongTermKey};
 
@@ -93,6 +93,10 @@ pub async fn endpoint(request: actix_web::HttpRequest, payload: web::Payload, st
             elsewhere(if request.method() == Method::GET { query } else { "" })
         };
     };
+
+    if params.get("Version") == Some(iam_query::VERSION) {
+        return iam_query::endpoint(&request, &state, &action, &params, &body).await;
+    }
 
     let request_id = state.request_id();
     let refused = |error: &StsError| failed(&action, error, &request_id);
@@ -327,7 +331,7 @@ pub(super) fn unknown_operation() -> HttpResponse {
     HttpResponse::NotFound().insert_header((CONTENT_TYPE, "text/xml")).body("<UnknownOperationException/>\n")
 }
 
-fn headers(request: &actix_web::HttpRequest) -> Vec<(String, String)> {
+pub(super) fn headers(request: &actix_web::HttpRequest) -> Vec<(String, String)> {
     request
         .headers()
         .iter()

@@ -71,6 +71,17 @@ impl TextShape {
     }
 }
 
+/// For services that share this protocol.
+impl TextShape {
+    pub const fn new(min: usize, max: usize, allowed: fn(char) -> bool, pattern: &'static str) -> Self {
+        Self { min, max, pattern: Some((allowed, pattern)), sensitive: false }
+    }
+
+    pub const fn any(min: usize, max: usize) -> Self {
+        Self { min, max, pattern: None, sensitive: false }
+    }
+}
+
 /// `arnType`. Characters beyond the basic plane fail although the pattern seems to allow them.
 pub const ARN: TextShape = TextShape {
     min: 20,

@@ -7,7 +7,7 @@ use crate::tools;
 const V: (&str, &str) = ("Version", "2011-06-15");
 
 impl Answer {
-    fn keys(&self) -> AwsKeys {
+    pub(super) fn keys(&self) -> AwsKeys {
         AwsKeys {
             access_key_id: self.get("AccessKeyId"),
             secret_access_key: self.get("SecretAccessKey"),
