@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::audit::{Chain, ChainKey, Event, Kind};
 use crate::aws::Partition;
+use crate::catalog::Method;
 use crate::config::{
     Config, Database, DeviceCodes, Rate, SealingKeySource, StoreConfig, TokenKeysConfig, sealing_key_from_base64,
 };
@@ -554,11 +555,18 @@ impl App {
                 }
             }
         }));
-        let token_keys = self.services.token_keys.clone();
+        let (token_keys, catalog) = (self.services.token_keys.clone(), self.catalog.clone());
         let keys = tokio::spawn(every(Duration::from_secs(60), move || {
-            let token_keys = token_keys.clone();
+            let (token_keys, catalog) = (token_keys.clone(), catalog.clone());
             async move {
-                if let Err(error) = token_keys.tend(false).await {
+                let done = match catalog.get().await {
+                    Ok(loaded) => {
+                        let needed = loaded.catalog.roles().any(|role| role.method == Method::WebIdentity);
+                        token_keys.tend(needed).await
+                    }
+                    Err(error) => Err(error.into()),
+                };
+                if let Err(error) = done {
                     tracing::warn!(cause = %error, "the keys for tokens could not be looked after");
                 }
             }

@@ -15,6 +15,7 @@ use crate::flows::Ground;
 use crate::flows::doctor::{Check, Doctor, Examination, Verdict};
 use crate::flows::test_sign_in::mask::Shown;
 use crate::flows::test_sign_in::{LASTING, Seen, Standing, TestOutcome, TestReport, TestSignIn};
+use crate::flows::token_keys::TokenKeys;
 use crate::identity::ConnectorId;
 use crate::signin::Source;
 use crate::store::StoreError;
@@ -49,7 +50,7 @@ pub enum DoctorError {
     Output(#[from] io::Error),
 }
 
-/// Something stops sign-ins.
+/// Something stops sign-ins, or roles.
 const STOPPED: u8 = 1;
 /// The question could not be answered.
 const UNKNOWN: u8 = 2;
@@ -61,6 +62,8 @@ const EVERY: Duration = Duration::from_millis(500);
 #[derive(Debug, Serialize)]
 struct Report<'r> {
     connectors: &'r [Examination],
+    /// Ourselves as OpenID provider of AWS accounts, where roles need it.
+    issuer: Option<&'r [Check]>,
     sign_in: Option<&'r TestReport>,
 }
 
@@ -70,6 +73,7 @@ pub async fn run(
     args: &DoctorArgs,
     ground: &Ground,
     public_url: &Url,
+    keys: &TokenKeys,
     connect_timeout: Duration,
 ) -> Result<ExitCode, DoctorError> {
     let (_, catalog) = ground.store.catalog().await?;
@@ -121,6 +125,17 @@ pub async fn run(
         writeln!(io::stderr().lock(), "The catalog has no connector.")?;
     }
     let mut code = if examinations.iter().any(|one| one.verdict() == Verdict::Fail) { STOPPED } else { 0 };
+    let issuer = if named.is_empty() { doctor.examine_issuer(&catalog, keys).await? } else { None };
+    if let Some(checks) = &issuer {
+        if checks.iter().any(|check| check.verdict == Verdict::Fail) {
+            code = STOPPED;
+        }
+        if !args.json {
+            let mut out = io::stdout().lock();
+            writeln!(out, "Rolegate as OpenID provider of AWS accounts ({})", keys.issuer())?;
+            write_checks(&mut out, checks)?;
+        }
+    }
     let mut report = None;
     if let Some(connector) = args.sign_in.as_ref().and_then(|id| catalog.connector(id)) {
         report = sign_in(ground, public_url, connector).await?;
@@ -135,8 +150,11 @@ pub async fn run(
     }
     if args.json {
         let mut out = io::stdout().lock();
-        serde_json::to_writer_pretty(&mut out, &Report { connectors: &examinations, sign_in: report.as_ref() })
-            .map_err(io::Error::from)?;
+        serde_json::to_writer_pretty(
+            &mut out,
+            &Report { connectors: &examinations, issuer: issuer.as_deref(), sign_in: report.as_ref() },
+        )
+        .map_err(io::Error::from)?;
         writeln!(out)?;
     }
     Ok(ExitCode::from(code))
@@ -211,6 +229,10 @@ fn write(out: &mut impl Write, examination: &Examination) -> io::Result<()> {
     for paste in paste {
         writeln!(out, "    {:width$}  {}", paste.label, paste.value)?;
     }
+    write_checks(out, checks)
+}
+
+fn write_checks(out: &mut impl Write, checks: &[Check]) -> io::Result<()> {
     let width = checks.iter().map(|check| check.check.len()).max().unwrap_or_default();
     for Check { check, verdict, detail, advice } in checks {
         let verdict = match verdict {

@@ -60,7 +60,7 @@ enum Command {
     Catalog(StoreCommand<catalog::CatalogArgs>),
     /// Explain who may use which role, and why or why not
     Access(StoreCommand<access::AccessArgs>),
-    /// Test connectors from this side, and show what to enter at their providers
+    /// Test connectors and what AWS accounts read from this side, and show what to enter at providers
     ///
     /// Nothing is changed. Exits with 0 when nothing stops sign-ins, warnings or not; with 1 when something does; with 2
     /// when that cannot be said, such as about a connector that is not in the catalog or a test sign-in nobody finished.
@@ -191,7 +191,9 @@ async fn run(command: Command) -> ExitCode {
             return with_base(&config, Missing::Refuse, async |base| {
                 let (clock, rng) = real();
                 let public_url = settings.public_url.as_url();
-                doctor::run(&command, &base.ground(clock, rng), public_url, settings.aws.connect_timeout).await
+                let ground = base.ground(clock, rng);
+                let keys = crate::app::token_keys(&ground, &settings.keys.tokens);
+                doctor::run(&command, &ground, public_url, &keys, settings.aws.connect_timeout).await
             })
             .await;
         }

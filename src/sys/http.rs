@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
@@ -117,6 +117,8 @@ fn document(url: &Url, answer: Answer) -> Result<Vec<u8>, FetchError> {
 pub struct Answer {
     pub status: u16,
     pub content_type: Option<String>,
+    /// For how long it says it may be kept.
+    pub cache_control: Option<String>,
     /// The server's clock when it answered, to the second.
     pub date: Option<Timestamp>,
     pub body: Vec<u8>,
@@ -151,8 +153,8 @@ async fn send(
     if response.content_length().is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
         return Err(FetchError::TooLarge { url: url.to_string(), limit });
     }
-    let content_type = response.headers().get(CONTENT_TYPE);
-    let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (content_type, cache_control) = (header(CONTENT_TYPE), header(CACHE_CONTROL));
     let date = response.headers().get(DATE).and_then(|value| value.to_str().ok()).and_then(http_date);
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
@@ -161,7 +163,7 @@ async fn send(
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, content_type, date, body })
+    Ok(Answer { status, content_type, cache_control, date, body })
 }
 
 /// Spec: RFC 9110, section 5.6.7; only the form that servers have to write.

@@ -95,3 +95,67 @@ async fn what_aws_reads_can_be_served_from_elsewhere_under_another_issuer() {
     assert_eq!(read(".well-known/openid-configuration"), discovery);
     assert_eq!(read("aws/jwks.json"), get(&broker, "/aws/jwks.json").await.1);
 }
+
+const CATALOG: &str = "[[account]]\nid = \"111122223333\"\nname = \"Payments\"\noidc_audience = \"rolegate:111122223333\"\n\
+                       [[role]]\naccount = \"111122223333\"\nname = \"Deploy\"\nmethod = \"web-identity\"\n";
+
+/// What `rolegate doctor` says of us as an issuer: the exit code, and verdict and text of each check.
+fn examined(broker: &Broker, more: &[&str]) -> (Option<i32>, Vec<(String, String, String)>) {
+    let mut command = rolegate();
+    command.args(["doctor", "--json", "--public-url", &broker.base, "--data-dir"]).arg(broker.folder()).args(more);
+    let output = command.current_dir(broker.folder()).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let checks = report["issuer"].as_array().unwrap_or_else(|| panic!("{report}")).iter();
+    let checks = checks.map(|one| (text(&one["check"]), text(&one["verdict"]), text(&one["detail"]))).collect();
+    (output.status.code(), checks)
+}
+
+#[track_caller]
+fn says(checks: &[(String, String, String)], check: &str, verdict: &str, part: &str) {
+    let found: Vec<_> = checks.iter().filter(|(name, ..)| name == check).collect();
+    assert!(
+        matches!(found.as_slice(), [(_, is, said)] if is == verdict && said.contains(part)),
+        "{check} should be {verdict} with {part:?}: {checks:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_reads_what_aws_reads_and_compares_it_with_the_keys_that_sign() {
+    let broker = Broker::wishes().start().await;
+    let output =
+        rolegate().args(["doctor", "--json", "--public-url", &broker.base, "--data-dir"]).arg(broker.folder()).output();
+    let report: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    assert_eq!(report["issuer"], Value::Null, "no role asks for tokens");
+    broker.apply(CATALOG).await;
+
+    let (code, checks) = examined(&broker, &[]);
+    assert_eq!(code, Some(0), "{checks:?}");
+    says(&checks, "roles", "ok", "audiences: rolegate:111122223333");
+    says(&checks, "issuer", "warn", "only this machine can open");
+    says(&checks, "own-key", "warn", "has not been made yet");
+    says(&checks, "discovery", "ok", &broker.base);
+    says(&checks, "jwks", "ok", "has our keys");
+    says(&checks, "caching", "ok", "may keep a copy");
+    let (_, again) = examined(&broker, &[]);
+    says(&again, "own-key", "ok", "opens with the sealing key");
+
+    // Somebody else answers at the address that tokens name.
+    let other = Broker::wishes().start().await;
+    let (code, checks) = examined(&broker, &["--set", &format!("keys.token_issuer={}", other.base)]);
+    assert_eq!(code, Some(1));
+    says(&checks, "jwks", "fail", "lacks the key");
+    // What is published names another issuer.
+    let (code, checks) =
+        examined(&broker, &["--set", &format!("keys.token_issuer={}", broker.base.replace("127.0.0.1", "localhost"))]);
+    assert_eq!(code, Some(1));
+    says(&checks, "discovery", "fail", "calls itself");
+    // Nobody answers.
+    let (code, checks) = examined(&broker, &["--set", "keys.token_issuer=http://127.0.0.1:1"]);
+    assert_eq!(code, Some(1));
+    says(&checks, "discovery", "fail", "could not be reached");
+    // The sealing key is not the one that belongs to the database.
+    let (code, checks) = examined(&broker, &["--set", "keys.sealing_key=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="]);
+    assert_eq!(code, Some(1));
+    says(&checks, "own-key", "fail", "another sealing key");
+}

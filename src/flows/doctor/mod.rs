@@ -6,6 +6,7 @@
 
 mod catalog;
 mod clock;
+mod issuer;
 mod oidc;
 mod paste;
 mod saml;
