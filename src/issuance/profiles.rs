@@ -219,11 +219,14 @@ impl Plan<'_> {
 
     fn shared(&self, text: &mut String) {
         let Self { sso_name, sso_region, base, .. } = self;
+        // The name of a service has an underscore here, to all but the SDK for Rust: where that finds none with a dash, it
+        // sends refresh tokens to AWS.
         let _ = write!(
             text,
             "[sso-session {sso_name}]\nsso_start_url = {}\nsso_region = {sso_region}\n\
              sso_registration_scopes = sso:account:access\n\n\
-             [services {sso_name}]\nsso =\n  endpoint_url = {base}/idc\nsso_oidc =\n  endpoint_url = {base}/idc\n",
+             [services {sso_name}]\nsso =\n  endpoint_url = {base}/idc\nsso_oidc =\n  endpoint_url = {base}/idc\n\
+             sso-oidc =\n  endpoint_url = {base}/idc\n",
             self.start_url()
         );
     }

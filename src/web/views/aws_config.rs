@@ -106,7 +106,8 @@ impl AwsConfigPage {
         };
         let text = "[sso-session rolegate]\nsso_start_url = https://rolegate.awsapps.com/start\nsso_region = us-east-1\n\
                     sso_registration_scopes = sso:account:access\n\n[services rolegate]\nsso =\n  endpoint_url = \
-                    https://aws.northwind.example/idc\nsso_oidc =\n  endpoint_url = https://aws.northwind.example/idc\n\n\
+                    https://aws.northwind.example/idc\nsso_oidc =\n  endpoint_url = https://aws.northwind.example/idc\n\
+                    sso-oidc =\n  endpoint_url = https://aws.northwind.example/idc\n\n\
                     [profile payments-production-ReadOnly]\nsso_session = rolegate\nsso_account_id = 111122223333\n\
                     sso_role_name = ReadOnly\nservices = rolegate\nregion = eu-west-1\n";
         let preview = Preview {

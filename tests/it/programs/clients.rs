@@ -32,7 +32,8 @@ impl Home {
              sso_registration_scopes = sso:account:access\n\n\
              [profile sso]\nsso_session = corp\nsso_account_id = {account}\nsso_role_name = {role}\n\
              region = eu-west-1\nservices = broker\n\n\
-             [services broker]\nsso =\n  endpoint_url = {broker}/idc\nsso_oidc =\n  endpoint_url = {broker}/idc\n"
+             [services broker]\nsso =\n  endpoint_url = {broker}/idc\nsso_oidc =\n  endpoint_url = {broker}/idc\n\
+             sso-oidc =\n  endpoint_url = {broker}/idc\n"
         );
         std::fs::write(folder.path().join(".aws/config"), config).unwrap();
         let home = Self { folder, sts, broker };

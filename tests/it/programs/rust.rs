@@ -152,5 +152,5 @@ async fn a_role_of_fifteen_minutes_rolls_over_under_the_sdk_for_rust_and_what_is
 
     let mut mistyped = container(LINE, "rgp_mistyped");
     let said = mistyped.ask()["error"].as_str().unwrap().to_owned();
-    assert!(said.contains("401") && said.contains("TokenRefused"), "{said}");
+    assert!(said.contains("Non-success status from HTTP credential provider: StatusCode(401)"), "{said}");
 }

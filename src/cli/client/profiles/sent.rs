@@ -65,7 +65,7 @@ fn is_setting(kind: Kind, line: &str, server: &Server) -> bool {
                 || value("sso_region").is_some_and(is_region)
         }
         Kind::Services => {
-            matches!(line, "sso =" | "sso_oidc =")
+            matches!(line, "sso =" | "sso_oidc =" | "sso-oidc =")
                 || line.strip_prefix("  endpoint_url = ").is_some_and(|url| url == format!("{server}/idc"))
         }
         Kind::Profile => {
