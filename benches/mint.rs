@@ -16,7 +16,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
 use rolegate::access::{Asked, Permit, Policy};
 use rolegate::identity::{Attributes, Authentication, Groups, NameIdQualifiers, SubjectId, VerifiedIdentity};
-use rolegate::issuance::assertion::mint;
+use rolegate::issuance::assertion::{Opened, mint};
 use rolegate::saml::key::{KeyError, KeySize, SigningKey};
 use rolegate::saml::write::Signer as XmlSigner;
 use rolegate::sys::SystemRng;
@@ -127,7 +127,9 @@ impl Bench {
 
     fn mint_with(&self, signer: &dyn XmlSigner) {
         let entity_id = "https://broker.corp.example/aws/saml-metadata.xml";
-        black_box(mint(&self.permit, self.permit.duration(), entity_id, signer, now(), &SystemRng).unwrap());
+        let entry = self.permit.entry().unwrap();
+        let opened = Opened::of(&entry).unwrap();
+        black_box(mint(&self.permit, &opened, self.permit.duration(), entity_id, signer, now(), &SystemRng).unwrap());
     }
 
     fn openssl(&self) {

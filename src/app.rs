@@ -314,6 +314,7 @@ impl App {
             regions: regions.clone(),
             clock: Arc::clone(&ground.clock),
             rng: Arc::clone(&ground.rng),
+            sealing: ground.sealing.clone(),
         }));
 
         let registry = Registry::default();

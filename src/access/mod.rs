@@ -7,6 +7,7 @@
 mod decision;
 mod explain;
 mod index;
+mod means;
 mod permit;
 mod policy;
 mod role_set;
@@ -19,6 +20,7 @@ pub use explain::{
     AskedAuthentication, Bearing, ConditionAnswer, Explanation, LimitAnswer, PermittedRole, RoleAnswer, RuleAnswer,
     explain,
 };
+pub use means::{Entry, Federation, Hop, Means};
 pub use permit::{Limit, OmittedTag, Permit, SessionTag, Terms};
 pub use policy::{Asked, Denied, Policy, session_tags};
 pub use scope::{Scope, UnknownScope};

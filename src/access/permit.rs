@@ -4,8 +4,9 @@ use std::hash::{Hash, Hasher};
 
 use jiff::Timestamp;
 
+use super::means::{Entry, Means};
 use crate::aws::{
-    ProviderArn, Region, RoleArn, ScopeDown, SessionDuration, SessionName, SessionPolicy, Source, SourceIdentity,
+    FederatedName, Region, RoleArn, ScopeDown, SessionDuration, SessionName, SessionPolicy, Source, SourceIdentity,
 };
 use crate::identity::SubjectId;
 
@@ -45,12 +46,14 @@ pub struct Permit(Terms);
 pub struct Terms {
     pub(in crate::access) subject: SubjectId,
     pub(in crate::access) role: RoleArn,
-    pub(in crate::access) provider: ProviderArn,
+    /// How AWS is asked.
+    pub(in crate::access) means: Means,
     pub(in crate::access) duration: SessionDuration,
     /// What the duration would be if the session at the identity provider had no end.
     pub(in crate::access) limit: SessionDuration,
     pub(in crate::access) session_name: SessionName,
     pub(in crate::access) source_identity: SourceIdentity,
+    pub(in crate::access) federated_name: FederatedName,
     pub(in crate::access) session_tags: Vec<SessionTag>,
     /// What makes the session allow less than its role.
     pub(in crate::access) session_policy: SessionPolicy,
@@ -81,13 +84,15 @@ impl Permit {
         session_ends: Option<Timestamp>,
     ) -> Self {
         let provider = "rolegate".parse().expect("a provider name");
+        let provider = crate::aws::ProviderArn::new(role.partition(), role.account(), provider);
         Self(Terms {
-            provider: ProviderArn::new(role.partition(), role.account(), provider),
+            means: Means::Federated(super::means::Federation::Saml(provider)),
             role: role.clone(),
             duration,
             limit: duration,
             session_name: SessionName::for_person(&subject.value),
             source_identity: SourceIdentity::for_person(&subject.value),
+            federated_name: FederatedName::for_person(&subject.value),
             subject,
             session_tags,
             session_policy: SessionPolicy::default(),
@@ -103,6 +108,13 @@ impl Permit {
     #[cfg(test)]
     pub(crate) fn with_duration(mut self, duration: SessionDuration) -> Self {
         self.0.duration = duration;
+        self
+    }
+
+    /// The same by other means, and limited by a session policy.
+    #[cfg(test)]
+    pub(crate) fn by(mut self, means: Means, session_policy: SessionPolicy) -> Self {
+        (self.0.means, self.0.session_policy) = (means, session_policy);
         self
     }
 
@@ -122,9 +134,25 @@ impl Permit {
         &self.0.role
     }
 
+    /// How AWS is asked.
     #[must_use]
-    pub fn provider(&self) -> &ProviderArn {
-        &self.0.provider
+    pub fn means(&self) -> &Means {
+        &self.0.means
+    }
+
+    /// The role that our word opens: this one, or the one where the chain to it begins. None where a user's key is used.
+    #[must_use]
+    pub fn entry(&self) -> Option<Entry> {
+        match &self.0.means {
+            Means::Federated(by) => Some(Entry {
+                by: by.clone(),
+                role: self.0.role.clone(),
+                region: self.0.region.clone(),
+                tags: self.0.session_tags.clone(),
+            }),
+            Means::Chain { entry, .. } => Some(entry.clone()),
+            Means::FederationToken(_) | Means::SessionToken { .. } => None,
+        }
     }
 
     /// How long the credentials may live: everything that limits it is in here already.
@@ -141,6 +169,12 @@ impl Permit {
     #[must_use]
     pub fn source_identity(&self) -> &SourceIdentity {
         &self.0.source_identity
+    }
+
+    /// What a federated user is called.
+    #[must_use]
+    pub fn federated_name(&self) -> &FederatedName {
+        &self.0.federated_name
     }
 
     #[must_use]
@@ -188,7 +222,7 @@ impl Permit {
 struct Facts<'t> {
     subject: &'t SubjectId,
     role: &'t RoleArn,
-    provider: &'t ProviderArn,
+    means: &'t Means,
     limit: SessionDuration,
     session_name: &'t SessionName,
     source_identity: &'t SourceIdentity,
@@ -207,13 +241,15 @@ impl Terms {
         let Self {
             subject,
             role,
-            provider,
+            means,
             // Where the session at the identity provider ends first, this is less with every second. What it was cut
             // from and where it ends stay the same, and are compared.
             duration: _,
             limit,
             session_name,
             source_identity,
+            // Made of what the session name is made of.
+            federated_name: _,
             session_tags,
             session_policy,
             limits,
@@ -225,7 +261,7 @@ impl Terms {
         Facts {
             subject,
             role,
-            provider,
+            means,
             limit: *limit,
             session_name,
             source_identity,
@@ -247,6 +283,12 @@ impl Terms {
     #[must_use]
     pub fn role(&self) -> &RoleArn {
         &self.role
+    }
+
+    /// How AWS was asked.
+    #[must_use]
+    pub fn means(&self) -> &Means {
+        &self.means
     }
 
     /// The id of the rule that granted it.

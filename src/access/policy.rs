@@ -9,15 +9,17 @@ use regex::Regex;
 
 use super::decision::{Decision, Match, Standing};
 use super::index::{ConditionId, Index};
+use super::means::Means;
 use super::permit::{Limit, Terms};
 use super::role_set::RoleSet;
 use super::{OmittedTag, Permit, Scope, SessionTag};
 use crate::aws::{
-    AccountId, CannotCompose, Region, RoleName, ScopeDown, SessionDuration, SessionName, Source, SourceIdentity,
+    AccountId, CannotCompose, FederatedName, Region, RoleName, ScopeDown, SessionDuration, SessionName, Source,
+    SourceIdentity,
 };
 use crate::catalog::{
-    Account, AccountSelector, Attribute, Catalog, Grant, Role, RoleId, RoleSelector, Rule, TagSelector, TagSource,
-    Tags, Template, is_tag_value,
+    Account, AccountSelector, Attribute, Catalog, Grant, Method, Role, RoleId, RoleSelector, Rule, TagSelector,
+    TagSource, Tags, Template, is_tag_value,
 };
 use crate::identity::{ConnectorId, Demand, Groups, Unmet, VerifiedIdentity};
 
@@ -119,6 +121,9 @@ pub enum Denied {
     /// They may use it, and what the session is to be limited to cannot be said in one session policy.
     #[error("a session of {role} cannot be limited like this: {why}")]
     Limits { role: RoleId, why: CannotCompose },
+    /// AWS takes no session policy for the role's method.
+    #[error("a session of {role} cannot be limited: AWS takes no session policy for the session of an IAM user")]
+    NoSessionPolicy { role: RoleId },
     #[error("the session at the identity provider ends at {ends}, too soon for credentials to live 15 minutes")]
     IdpSessionEnding { ends: Timestamp },
 }
@@ -134,6 +139,7 @@ impl Denied {
             Self::OutOfScope { .. } => "token-scope",
             Self::StepUp { unmet, .. } => unmet.code(),
             Self::Limits { .. } => "scope-down",
+            Self::NoSessionPolicy { .. } => "no-session-policy",
             Self::IdpSessionEnding { .. } => "idp-session-ending",
         }
     }
@@ -407,6 +413,13 @@ impl Policy {
         let compulsory = access.limits_for(limit).into_iter().map(|(from, scope)| Limit { from, scope: scope.clone() });
         let wished = (!scope_down.is_empty()).then_some(Limit { from: Source::Asked, scope: scope_down });
         let limits = compulsory.chain(wished).collect();
+        if matches!(access.role().method, Method::SessionToken(_)) && !session_policy.is_none() {
+            return Err(Denied::NoSessionPolicy { role: id });
+        }
+        // A catalog that was assembled has what its roles refer to.
+        let Some(means) = Means::of(self.catalog(), identity, access.role()) else {
+            return Err(Denied::NoSuchRole { role: id });
+        };
         // A region of another partition would have STS refuse what it has never heard of.
         let region = region.filter(|region| access.account().partition.has_region(region));
         let mut duration = limit;
@@ -419,11 +432,12 @@ impl Policy {
         Ok(Permit::new(Terms {
             subject: identity.subject.clone(),
             role: access.arn(),
-            provider: access.account().provider_arn(),
+            means,
             duration,
             limit,
             session_name: SessionName::for_person(identity.trail_name()),
             source_identity: SourceIdentity::for_person(identity.trail_name()),
+            federated_name: FederatedName::for_person(identity.trail_name()),
             session_tags: session_tags(identity, access.role()).0,
             session_policy,
             limits,

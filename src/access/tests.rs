@@ -227,7 +227,8 @@ fn a_permit_carries_the_person_into_cloudtrail() {
     assert_eq!(permit.session_name().as_str(), "asha@corp.example");
     assert_eq!(permit.source_identity().as_str(), "asha@corp.example");
     assert_eq!(permit.role().to_string(), "arn:aws:iam::111122223333:role/ReadOnly");
-    assert_eq!(permit.provider().to_string(), "arn:aws:iam::111122223333:saml-provider/rolegate");
+    let Means::Federated(Federation::Saml(provider)) = permit.means() else { panic!("{:?}", permit.means()) };
+    assert_eq!(provider.to_string(), "arn:aws:iam::111122223333:saml-provider/rolegate");
     assert_eq!(tags(&person), ["CostCenter=42"], "what AWS refuses and what has two values is left out");
     let plain = with(with(person, "department", &["Research"]), "level", &["3", "3"]);
     assert_eq!(tags(&plain), ["CostCenter=42", "Department=Research", "Level=3"]);

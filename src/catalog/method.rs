@@ -54,6 +54,9 @@ impl Method {
     /// How many times `AssumeRole` may follow on another in one chain. AWS sets no limit; what goes through more roles than
     /// this can be followed by nobody.
     pub const MOST_HOPS: usize = 5;
+    /// Why the session of an IAM user opens no console.
+    pub const NO_CONSOLE: &str = "AWS opens no console for the session of an IAM user. Take credentials here, or sign in \
+                                  to the console as that user.";
     /// As they are written in a file.
     pub const NAMES: [&str; 5] = ["saml", "web-identity", "chain", "federation-token", "session-token"];
 
@@ -93,10 +96,7 @@ impl Method {
     pub const fn no_console(&self) -> Option<&'static str> {
         match self {
             Self::Saml | Self::WebIdentity | Self::Chain(_) | Self::FederationToken(_) => None,
-            Self::SessionToken(_) => Some(
-                "AWS opens no console for the session of an IAM user. Take credentials here, or sign in to the console as \
-                 that user.",
-            ),
+            Self::SessionToken(_) => Some(Self::NO_CONSOLE),
         }
     }
 
@@ -130,6 +130,14 @@ pub struct UserKey {
     pub user: UserName,
     pub access_key_id: AccessKeyId,
     pub secret_access_key: Secret,
+}
+
+impl std::hash::Hash for UserKey {
+    /// What names it is enough: equal keys have equal names.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let Self { id, account, user, access_key_id, secret_access_key: _ } = self;
+        (id, account, user, access_key_id).hash(state);
+    }
 }
 
 /// Our name for a key: 1 to 40 letters, digits, `.`, `_` and `-`.

@@ -24,7 +24,7 @@ use crate::audit::{Event, Kind};
 use crate::aws::{Partition, RoleArn, SessionDuration};
 use crate::catalog::{Catalog, Connector, RoleId, WorkloadConnector};
 use crate::identity::{ConnectorId, PersonId};
-use crate::issuance::{IssueError, Issued};
+use crate::issuance::Issued;
 use crate::signin::workload::{Claimed, VerifiedWorkload, WorkloadError, claimed};
 use crate::store::tokens::{self, Authorization, AuthorizationKind};
 use crate::store::{StoreError, sign_in};
@@ -174,9 +174,9 @@ impl ExchangeError {
             | Self::Refused(_)
             | Self::Replayed { .. } => "invalid_request",
             Self::NothingGranted => "unauthorized_client",
-            Self::NotGranted { .. } | Self::ForPeople { .. } | Self::Issue(IssueFlowError::Denied(_)) => {
-                "invalid_target"
-            }
+            Self::NotGranted { .. }
+            | Self::ForPeople { .. }
+            | Self::Issue(IssueFlowError::Denied(_) | IssueFlowError::MfaNeeded { .. }) => "invalid_target",
             Self::Connector(_) | Self::Issue(_) | Self::Busy | Self::Interrupted | Self::Store(_) => {
                 "temporarily_unavailable"
             }
@@ -199,11 +199,12 @@ impl ExchangeError {
             Self::NotGranted { .. } | Self::Issue(IssueFlowError::Denied(_)) => {
                 "No rule gives this workload that role."
             }
+            Self::Issue(IssueFlowError::MfaNeeded { .. }) => "That role asks for a person with an MFA device.",
             Self::ForPeople { .. } => "That role asks for a person who has just signed in, or strongly.",
             Self::Connector(_) => {
                 "What the token's issuer publishes cannot be had right now. Please try again in a minute."
             }
-            Self::Issue(IssueFlowError::Issue(error)) if matches!(**error, IssueError::Sts(_)) => {
+            Self::Issue(IssueFlowError::Issue(error)) if error.sts().is_some() => {
                 "AWS STS issued nothing. The audit log has its answer, under the request id of this one."
             }
             Self::Issue(_) | Self::Busy | Self::Interrupted | Self::Store(_) => {
@@ -399,7 +400,7 @@ impl Exchange {
         let Order { target, duration, fresh, delivery } = order;
         self.decide(&proven.0, Some(&target), caller).await?;
         let asked = Asked { duration, ..Asked::role(target.role.account, target.role.name) };
-        let wish = Wish { identity: Arc::new(proven.0.identity), asked, token: None, fresh, delivery };
+        let wish = Wish { identity: Arc::new(proven.0.identity), asked, token: None, fresh, mfa: None, delivery };
         self.issue.credentials(wish, caller.clone()).await.map_err(ExchangeError::Issue)
     }
 

@@ -7,18 +7,19 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::allowance::{Allowance, TooOften};
 use super::current::{CurrentCatalog, Loaded};
 use super::{Caller, Ground};
-use crate::access::{Asked, Denied, Permit};
+use crate::access::{Asked, Denied, Means, Permit};
 use crate::audit::{Event, Kind};
-use crate::aws::{PolicyArn, Region, Source};
+use crate::aws::{MfaSerial, PolicyArn, Region, Source};
+use crate::catalog::RoleId;
 use crate::identity::VerifiedIdentity;
 use crate::issuance::{
-    ConsoleDestination, ConsoleLogin, Consoles, DestinationRefused, FederationError, IssueError, Issued, Issuer,
-    Regions,
+    ConsoleDestination, ConsoleLogin, Consoles, DestinationRefused, FederationError, IssueError, Issued, Issuer, Mfa,
+    Passed, Proof, Regions, StsError,
 };
 use crate::store::StoreError;
 use crate::store::journal::Use;
@@ -45,6 +46,8 @@ pub struct Wish {
     pub token: Option<String>,
     /// Whether only credentials that nobody has had yet will do.
     pub fresh: bool,
+    /// What the person read from their MFA device, where the role asks for it. It is good for one call, and goes nowhere else.
+    pub mfa: Option<Mfa>,
     /// How it leaves the house, for the audit log: `page`, `console`, or the name of a format.
     pub delivery: &'static str,
 }
@@ -63,6 +66,12 @@ pub enum IssueFlowError {
     Denied(#[from] Denied),
     #[error(transparent)]
     Destination(#[from] DestinationRefused),
+    /// There is no console for what the role's method gives.
+    #[error("{role} opens no console")]
+    NoConsole { role: RoleId, reason: &'static str },
+    /// Nothing was asked of AWS: the role's method needs a code of an MFA device.
+    #[error("{role} needs a code of an MFA device")]
+    MfaNeeded { role: RoleId, device: Option<MfaSerial> },
     #[error("the person asks too often")]
     TooOften(#[from] TooOften),
     /// Shared by all who waited for the one answer.
@@ -101,8 +110,9 @@ impl Issue {
         tasks
             .uninterrupted(async move {
                 flow.allowance.issue(&wish.identity.person())?;
-                // Judged before anything is issued: a bad link should cost nothing.
+                // Judged before anything is issued: a bad link should cost nothing, nor what cannot end well.
                 let loaded = flow.catalog.get().await?;
+                flow.refuse_without_console(&loaded, &wish, &caller).await?;
                 let destination = match flow.destination(&loaded, &wish, destination.as_deref()) {
                     Ok(destination) => destination,
                     Err(refused) => {
@@ -126,6 +136,21 @@ impl Issue {
             })
             .await
             .unwrap_or(Err(IssueFlowError::Interrupted))
+    }
+
+    /// Only to whoever may use the role: others are told that, and nothing about it.
+    async fn refuse_without_console(
+        &self,
+        loaded: &Loaded,
+        wish: &Wish,
+        caller: &Caller,
+    ) -> Result<(), IssueFlowError> {
+        let decision = loaded.policy.decide(&wish.identity);
+        let access = decision.role(wish.asked.account, &wish.asked.role);
+        let reason = access.and_then(|access| Some((access.id(), access.role().method.no_console()?)));
+        let Some((role, reason)) = reason else { return Ok(()) };
+        self.record_denial(wish, caller, "no-console", reason.to_owned()).await?;
+        Err(IssueFlowError::NoConsole { role, reason })
     }
 
     fn destination(
@@ -153,6 +178,7 @@ impl Issue {
     /// Decide, intend, call, record.
     async fn obtain(&self, wish: &Wish, caller: &Caller) -> Result<Issued, IssueFlowError> {
         let permit = self.decide(wish, caller).await?;
+        has_mfa(&permit, wish)?;
         self.exchange(permit, wish, caller).await
     }
 
@@ -167,7 +193,7 @@ impl Issue {
                 .with("because", because.clone())
         };
         self.ground.record(&describe(about(Kind::IssueIntended), &permit)).await?;
-        match self.issuer.credentials(permit).await {
+        match self.issuer.credentials(permit, wish.mfa.as_ref()).await {
             Ok(issued) => {
                 // Whoever comes here from CloudTrail has the access key id, and finds person, rule and reason beside it.
                 let event = about(Kind::IssueSucceeded)
@@ -175,9 +201,14 @@ impl Issue {
                     .with("expires", issued.credentials().expiration.to_string())
                     .with("duration_s", issued.granted().as_secs())
                     .with("shortened", issued.is_shortened())
-                    .with("assertion", issued.assertion_id())
+                    .with("method", issued.method())
+                    .with_some("assertion", assertion(&issued))
+                    .with_some("web_identity_token", web_identity_token(&issued))
+                    .with_some("hops", hops(&issued))
+                    .with_some("key", issued.key().map(|(ours, _)| ours.as_str()))
+                    .with_some("user_key_id", issued.key().map(|(_, theirs)| theirs.as_str()))
                     .with("region", issued.region().as_str())
-                    .with_some("assumed_role", issued.assumed_role_arn())
+                    .with_some("assumed_role", issued.principal_arn())
                     .with_some("packed_percent", issued.packed_percent())
                     .with_some("aws_request_id", issued.request_id());
                 let used = Use {
@@ -241,11 +272,52 @@ impl Issue {
     }
 }
 
+/// A person who has to read a code from their device is asked for it before anything is intended.
+fn has_mfa(permit: &Permit, wish: &Wish) -> Result<(), IssueFlowError> {
+    let Means::SessionToken { mfa_serial, .. } = permit.means() else { return Ok(()) };
+    let whole = wish.mfa.as_ref().is_some_and(|mfa| mfa.serial.is_some() || mfa_serial.is_some());
+    if whole {
+        return Ok(());
+    }
+    let role = RoleId { account: wish.asked.account, name: wish.asked.role.clone() };
+    Err(IssueFlowError::MfaNeeded { role, device: mfa_serial.clone() })
+}
+
+fn assertion(issued: &Issued) -> Option<&str> {
+    match issued.proof()? {
+        Proof::Assertion(id) => Some(id),
+        Proof::Token(_) => None,
+    }
+}
+
+fn web_identity_token(issued: &Issued) -> Option<&str> {
+    match issued.proof()? {
+        Proof::Assertion(_) => None,
+        Proof::Token(id) => Some(id),
+    }
+}
+
+/// The roles passed through, each with the key id under which CloudTrail has what was done there.
+fn hops(issued: &Issued) -> Option<Vec<Value>> {
+    let hop = |passed: &Passed| {
+        json!({
+            "role": passed.role.to_string(),
+            "access_key_id": passed.access_key_id,
+            "region": passed.region.as_str(),
+            "aws_request_id": passed.request_id,
+        })
+    };
+    (!issued.passed().is_empty()).then(|| issued.passed().iter().map(hop).collect())
+}
+
 /// Why STS gave nothing, in its own words where it had any.
 fn because_of(event: Event, error: &IssueError) -> Event {
-    let event = event.with("cause", error.code()).with("detail", error.to_string());
-    let IssueError::Sts(sts) = error else { return event };
-    let Some(refusal) = sts.refusal() else { return event };
+    let event = event
+        .with("cause", error.code())
+        .with("detail", error.to_string())
+        .with_some("hop", error.step().map(|step| step.number))
+        .with_some("hop_role", error.step().map(|step| step.role.to_string()));
+    let Some(refusal) = error.sts().and_then(StsError::refusal) else { return event };
     event
         .with("aws_code", refusal.code.as_str())
         .with("aws_message", refusal.message.as_str())
@@ -258,7 +330,10 @@ fn describe(event: Event, permit: &Permit) -> Event {
     let policy = permit.session_policy();
     let arns: Vec<&str> = policy.arns().iter().map(PolicyArn::as_str).collect();
     event
-        .with("method", "saml")
+        .with("method", permit.means().name())
+        .with_some("way", way(permit))
+        .with_some("key", permit.means().key().map(|key| key.id.as_str()))
+        .with_some("user_key_id", permit.means().key().map(|key| key.access_key_id.as_str()))
         .with("session_name", permit.session_name().as_str())
         .with("source_identity", permit.source_identity().as_str())
         .with("duration_s", permit.duration().as_secs())
@@ -284,4 +359,10 @@ fn limits(permit: &Permit) -> Value {
 
 fn object(pairs: &[(String, String)]) -> Value {
     pairs.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect()
+}
+
+/// From role to role, where there are several.
+fn way(permit: &Permit) -> Option<Vec<String>> {
+    let way: Vec<String> = permit.means().way().into_iter().map(ToString::to_string).collect();
+    (!way.is_empty()).then_some(way)
 }

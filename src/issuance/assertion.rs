@@ -6,8 +6,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
-use crate::access::Permit;
-use crate::aws::SessionDuration;
+use crate::access::{Entry, Federation, Permit, SessionTag};
+use crate::aws::{ProviderArn, RoleArn, SessionDuration};
 use crate::identity::SubjectId;
 use crate::saml::write::{Element, SAML, SAMLP, Signer, WriteError};
 use crate::sys::Rng;
@@ -33,7 +33,27 @@ pub struct Assertion {
     pub(super) response: SecretString,
 }
 
-/// Mints and signs the response for one permit.
+/// What the assertion opens.
+#[derive(Debug, Clone, Copy)]
+pub struct Opened<'a> {
+    pub role: &'a RoleArn,
+    pub provider: &'a ProviderArn,
+    pub tags: &'a [SessionTag],
+}
+
+impl<'a> Opened<'a> {
+    /// `None` where the account believes other words than SAML's.
+    #[must_use]
+    pub fn of(entry: &'a Entry) -> Option<Self> {
+        match &entry.by {
+            Federation::Saml(provider) => Some(Self { role: &entry.role, provider, tags: &entry.tags }),
+            Federation::WebIdentity(_) => None,
+        }
+    }
+}
+
+/// Mints and signs the response that opens `role` for one permit's person: the permit's own role, or the one where the chain
+/// to it begins.
 ///
 /// `duration` is given apart because it may have to be shorter than the permit's; it is never longer.
 ///
@@ -41,6 +61,7 @@ pub struct Assertion {
 /// [`WriteError`] when a value cannot stand in XML or the key fails.
 pub fn mint(
     permit: &Permit,
+    opened: &Opened<'_>,
     duration: SessionDuration,
     entity_id: &str,
     signer: &dyn Signer,
@@ -51,7 +72,7 @@ pub fn mint(
     let id = rng.xml_id();
     let issued = instant(now);
     let expires = instant(now + REDEEMABLE);
-    let recipient = permit.role().partition().saml_recipient();
+    let recipient = opened.role.partition().saml_recipient();
     let issuer = Element::new(SAML, "Issuer").text(entity_id);
 
     let subject = Element::new(SAML, "Subject")
@@ -69,7 +90,7 @@ pub fn mint(
         .attr("NotOnOrAfter", &*expires)
         .child(
             Element::new(SAML, "AudienceRestriction")
-                .child(Element::new(SAML, "Audience").text(permit.role().partition().saml_audience())),
+                .child(Element::new(SAML, "Audience").text(opened.role.partition().saml_audience())),
         );
     let authentication = Element::new(SAML, "AuthnStatement")
         .attr("AuthnInstant", &*issued)
@@ -87,7 +108,7 @@ pub fn mint(
         .child(subject)
         .child(conditions)
         .child(authentication)
-        .child(attributes(permit, duration))
+        .child(attributes(permit, opened, duration))
         .write_signed(signer)?;
 
     // The assertion is signed and not the response: AWS's own metadata asks for that, and one signature is enough.
@@ -103,7 +124,7 @@ pub fn mint(
     Ok(Assertion { id, response: SecretString::from(STANDARD.encode(response.as_str())) })
 }
 
-fn attributes(permit: &Permit, duration: SessionDuration) -> Element {
+fn attributes(permit: &Permit, opened: &Opened<'_>, duration: SessionDuration) -> Element {
     // These names are the same in every partition.
     let attribute = |name: &str, value: &str| {
         Element::new(SAML, "Attribute")
@@ -111,17 +132,17 @@ fn attributes(permit: &Permit, duration: SessionDuration) -> Element {
             .child(Element::new(SAML, "AttributeValue").text(value))
     };
     Element::new(SAML, "AttributeStatement")
-        .child(attribute("Role", &format!("{},{}", permit.role(), permit.provider())))
+        .child(attribute("Role", &format!("{},{}", opened.role, opened.provider)))
         .child(attribute("RoleSessionName", permit.session_name().as_str()))
         .child(attribute("SessionDuration", &duration.as_secs().to_string()))
         .child(attribute("SourceIdentity", permit.source_identity().as_str()))
-        .children(permit.session_tags().iter().map(|tag| attribute(&format!("PrincipalTag:{}", tag.key), &tag.value)))
-        .children(transitive_tag_keys(permit))
+        .children(opened.tags.iter().map(|tag| attribute(&format!("PrincipalTag:{}", tag.key), &tag.value)))
+        .children(transitive_tag_keys(opened.tags))
 }
 
 /// The tags that go along when the session assumes another role: one attribute with a value for each.
-fn transitive_tag_keys(permit: &Permit) -> Option<Element> {
-    let mut keys = permit.session_tags().iter().filter(|tag| tag.transitive).map(|tag| &tag.key).peekable();
+fn transitive_tag_keys(tags: &[SessionTag]) -> Option<Element> {
+    let mut keys = tags.iter().filter(|tag| tag.transitive).map(|tag| &tag.key).peekable();
     keys.peek()?;
     let values = keys.map(|key| Element::new(SAML, "AttributeValue").text(key.as_str()));
     let name = "https://aws.amazon.com/SAML/Attributes/TransitiveTagKeys";

@@ -78,6 +78,22 @@ impl Reply {
         )
     }
 
+    /// The success of another operation, with a key id of its own.
+    pub fn of(operation: &str, key_id: &str, user: &str) -> Self {
+        let mut reply = Self::credentials("2026-11-21T13:00:00Z");
+        reply.body = reply.body.replace("AssumeRoleWithSAML", operation).replace("ASIAEXAMPLEEXAMPLE12", key_id);
+        if operation == "GetFederationToken" {
+            let (before, rest) = reply.body.split_once("<AssumedRoleUser>").unwrap();
+            let after = rest.split_once("</AssumedRoleUser>").unwrap().1;
+            reply.body = format!(
+                "{before}<FederatedUser><FederatedUserId>111122223333:{user}</FederatedUserId>\
+                 <Arn>arn:aws:sts::111122223333:federated-user/{user}</Arn></FederatedUser>\
+                 <PackedPolicySize>12</PackedPolicySize>{after}"
+            );
+        }
+        reply
+    }
+
     /// STS's refusal.
     pub fn refusal(status: u16, code: &str, message: &str) -> Self {
         Self::new(

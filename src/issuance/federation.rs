@@ -88,6 +88,8 @@ pub enum FederationError {
     TimedOut,
     #[error("the answer of the federation endpoint makes no sense: {0}")]
     BadAnswer(&'static str),
+    #[error("such credentials open no console")]
+    Impossible(&'static str),
 }
 
 impl FederationError {
@@ -101,6 +103,7 @@ impl FederationError {
             Self::Unreachable(_) => "federation-unreachable",
             Self::TimedOut => "federation-timed-out",
             Self::BadAnswer(_) => "federation-bad-answer",
+            Self::Impossible(_) => "console-impossible",
         }
     }
 
@@ -117,6 +120,7 @@ impl FederationError {
                 "The AWS sign-in service is not answering just now. Please try again in a minute, or get credentials \
                  instead."
             }
+            Self::Impossible(reason) => reason,
             Self::BadAnswer(_) => {
                 "The AWS sign-in service gave an answer Rolegate does not understand. Please tell whoever runs \
                  Rolegate."

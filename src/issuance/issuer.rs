@@ -1,18 +1,28 @@
 //! The single entry to issuance.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::assertion::{self, Assertion};
+use super::assertion::{self, Assertion, Opened};
 use super::console::ConsoleDestination;
 use super::federation::{ConsoleLogin, Federation, FederationError};
-use super::sts::{Answer, AssumeRoleWithSaml, Operation, Sts, StsError};
-use super::web_identity::Minter;
-use crate::access::Permit;
-use crate::aws::{Credentials, Partition, Region, RoleArn, SessionDuration, SessionName};
+use super::sts::{
+    Answer, AssumeRoleWithSaml, AssumeRoleWithWebIdentity, GetFederationToken, GetSessionToken, LongTermKey, Operation,
+    Sts, StsError,
+};
+use super::web_identity::{self, Minter, NoKey, Statement, Token, TokenError};
+use crate::access::{Entry, Federation as Believes, Means, Permit};
+use crate::aws::{
+    AccessKeyId, Credentials, MfaCode, MfaSerial, Partition, Region, RoleArn, SessionDuration, SessionName,
+    SessionPolicy,
+};
+use crate::catalog::{Method, SecretError, UserKey, UserKeyId};
 use crate::saml::write::{Signer, WriteError};
+use crate::sys::seal::SealingKey;
 use crate::sys::{Clock, Rng};
 
 /// The regions in which each partition's STS and sign-in service are called.
@@ -70,6 +80,16 @@ pub struct Parts {
     pub regions: Regions,
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
+    /// Opens the keys of IAM users.
+    pub sealing: SealingKey,
+}
+
+/// What somebody read from their MFA device.
+#[derive(Debug, Clone)]
+pub struct Mfa {
+    /// Where the catalog does not say which device it is.
+    pub serial: Option<MfaSerial>,
+    pub code: MfaCode,
 }
 
 /// Turns permits into credentials, and credentials into links to the console.
@@ -89,10 +109,59 @@ pub struct Issued {
     asked: SessionDuration,
     granted: SessionDuration,
     region: Region,
-    assumed_role_arn: Option<String>,
+    /// By which method, as the catalog calls it.
+    method: &'static str,
+    principal_arn: Option<String>,
     packed_percent: Option<u32>,
     request_id: Option<String>,
-    assertion_id: String,
+    proof: Option<Proof>,
+    passed: Vec<Passed>,
+    key: Option<(UserKeyId, AccessKeyId)>,
+    console: Console,
+}
+
+/// Our word for a person, by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// Of SAML.
+    Assertion(String),
+    /// Of OpenID Connect.
+    Token(String),
+}
+
+/// A role that was passed through on the way. Its credentials are gone already: they were nobody's but ours.
+#[derive(Debug, Clone)]
+pub struct Passed {
+    pub role: RoleArn,
+    pub access_key_id: String,
+    pub region: Region,
+    pub request_id: Option<String>,
+}
+
+/// Whether the console can be opened with credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Console {
+    /// It then lasts as long as they do: a duration of its own is never asked for, and with a chain or a federated user it must
+    /// not be.
+    Yes,
+    /// The reason, as a sentence for people.
+    No(&'static str),
+}
+
+/// Where on the way to a role something went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Counted from 1; the first is the one where our own word counts.
+    pub number: usize,
+    pub of: usize,
+    /// The role that was not reached.
+    pub role: RoleArn,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "step {} of {}, {}", self.number, self.of, self.role)
+    }
 }
 
 /// Why nothing was issued.
@@ -100,35 +169,114 @@ pub struct Issued {
 pub enum IssueError {
     #[error("the assertion could not be minted")]
     Mint(#[source] WriteError),
-    #[error("the assertion was not finished: its thread ended")]
+    #[error("the token could not be minted")]
+    Token(#[source] TokenError),
+    #[error(transparent)]
+    NoKey(NoKey),
+    #[error("what we say about the person was not finished: its thread ended")]
     Interrupted,
     #[error(transparent)]
     Sts(#[from] StsError),
+    /// The role is reached over others, and it went wrong at one of them.
+    #[error("{step}: {error}")]
+    OnTheWay { step: Step, error: Box<IssueError> },
+    #[error("the secret of key `{key}` cannot be opened")]
+    Key { key: UserKeyId, source: SecretError },
+    #[error("a federation token without a session policy may do nothing, so none was asked for")]
+    NoSessionPolicy,
+    #[error("there is no code of an MFA device, or it is not said which device")]
+    NoMfa,
 }
 
 impl IssueError {
     /// A stable name for audit events and metrics.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Mint(_) => "mint-failed",
+            Self::Token(_) => "token-failed",
+            Self::NoKey(_) => "token-no-key",
             Self::Interrupted => "mint-interrupted",
             Self::Sts(error) => error.code(),
+            Self::OnTheWay { error, .. } => error.code(),
+            Self::Key { .. } => "key-not-opened",
+            Self::NoSessionPolicy => "no-session-policy",
+            Self::NoMfa => "no-mfa",
         }
     }
 
     /// What a person is told.
     #[must_use]
-    pub const fn sentence(&self) -> &'static str {
+    pub fn sentence(&self) -> Cow<'static, str> {
         match self {
             Self::Mint(WriteError::ForbiddenCharacter { .. }) => {
                 "Your identity provider sent a character that AWS cannot be told. A Rolegate administrator finds \
                  where in the audit log."
+                    .into()
             }
-            Self::Mint(_) | Self::Interrupted => {
-                "Rolegate could not sign the request to AWS. Please tell whoever runs it."
+            Self::Token(TokenError::TooLong(_)) => {
+                "The session tags of this role are too large for AWS. A Rolegate administrator must map fewer or shorter \
+                 ones."
+                    .into()
             }
-            Self::Sts(error) => error.sentence(),
+            Self::Mint(_) | Self::Token(_) | Self::NoKey(_) | Self::Interrupted => {
+                "Rolegate could not sign the request to AWS. Please tell whoever runs it.".into()
+            }
+            Self::Sts(error) => error.sentence().into(),
+            Self::OnTheWay { step, error } => format!(
+                "This role is reached in {} steps, and it went wrong at step {}, the role {} in account {}. {}",
+                step.of,
+                step.number,
+                step.role.role(),
+                step.role.account(),
+                error.sentence()
+            )
+            .into(),
+            Self::Key { .. } => {
+                "The key this role is reached with cannot be opened here. A Rolegate administrator must seal it again, \
+                 with `rolegate catalog apply`."
+                    .into()
+            }
+            Self::NoSessionPolicy => {
+                "This role gives nothing without a session policy. A Rolegate administrator must add one in the catalog."
+                    .into()
+            }
+            Self::NoMfa => {
+                "This role asks for a code of your MFA device, and for the device where the catalog does not name it."
+                    .into()
+            }
+        }
+    }
+
+    /// What STS had to do with it.
+    #[must_use]
+    pub fn sts(&self) -> Option<&StsError> {
+        match self {
+            Self::Sts(error) => Some(error),
+            Self::OnTheWay { error, .. } => error.sts(),
+            Self::Mint(_)
+            | Self::Token(_)
+            | Self::NoKey(_)
+            | Self::Interrupted
+            | Self::Key { .. }
+            | Self::NoSessionPolicy
+            | Self::NoMfa => None,
+        }
+    }
+
+    /// Where on the way it was.
+    #[must_use]
+    pub fn step(&self) -> Option<&Step> {
+        match self {
+            Self::OnTheWay { step, .. } => Some(step),
+            Self::Sts(_)
+            | Self::Mint(_)
+            | Self::Token(_)
+            | Self::NoKey(_)
+            | Self::Interrupted
+            | Self::Key { .. }
+            | Self::NoSessionPolicy
+            | Self::NoMfa => None,
         }
     }
 }
@@ -140,62 +288,161 @@ impl Issuer {
         Self { parts: Arc::new(parts), signing: Arc::new(Semaphore::new(signatures)) }
     }
 
-    /// Spends a permit: mints an assertion and has STS exchange it.
+    /// Spends a permit, by the means it names.
     ///
-    /// When STS says the role allows no sessions this long, a new assertion is minted and tried once with one hour,
-    /// which every role allows; [`Issued::is_shortened`] then says so.
+    /// When STS says the role allows no sessions this long, it is asked once more for one hour, which every role allows;
+    /// [`Issued::is_shortened`] then says so.
     ///
     /// # Errors
     /// [`IssueError`]; the permit is spent all the same.
-    pub async fn credentials(&self, permit: Permit) -> Result<Issued, IssueError> {
+    pub async fn credentials(&self, permit: Permit, mfa: Option<&Mfa>) -> Result<Issued, IssueError> {
         let permit = Arc::new(permit);
-        let asked = permit.duration();
-        match self.assume(&permit, asked).await {
-            Err(IssueError::Sts(StsError::DurationAboveMaximum(_)))
-                if asked.as_secs() > SessionDuration::HOUR.as_secs() =>
-            {
-                self.assume(&permit, SessionDuration::HOUR).await
+        match permit.means() {
+            Means::Federated(_) => {
+                let entry = Arc::new(permit.entry().expect("our word opens the role itself"));
+                let asked = permit.duration();
+                let first = self.enter(&permit, &entry, asked, permit.session_policy()).await;
+                let (granted, (answer, proof)) = match first {
+                    Err(IssueError::Sts(StsError::DurationAboveMaximum(_))) if asked > SessionDuration::HOUR => {
+                        let hour = SessionDuration::HOUR;
+                        (hour, self.enter(&permit, &entry, hour, permit.session_policy()).await?)
+                    }
+                    done => (asked, done?),
+                };
+                Ok(Issued { proof: Some(proof), ..Issued::new(&permit, granted, answer) })
             }
-            done => done,
+            Means::Chain { entry, hops } => self.go(&permit, entry, hops).await,
+            Means::FederationToken(key) => self.federation_token(&permit, key).await,
+            Means::SessionToken { key, mfa_serial } => {
+                let mfa = mfa.ok_or(IssueError::NoMfa)?;
+                let serial = mfa_serial.as_ref().or(mfa.serial.as_ref()).ok_or(IssueError::NoMfa)?;
+                self.session_token(&permit, key, serial, &mfa.code).await
+            }
         }
     }
 
-    async fn assume(&self, permit: &Arc<Permit>, duration: SessionDuration) -> Result<Issued, IssueError> {
-        let assertion = self.mint(Arc::clone(permit), duration).await?;
-        let regions = self.parts.regions.in_order(permit.role().partition(), permit.region());
-        let operation = Operation::AssumeRoleWithSaml(AssumeRoleWithSaml {
-            role: permit.role(),
-            provider: permit.provider(),
-            assertion: &assertion,
-            duration,
-            session_policy: permit.session_policy(),
-        });
-        let Answer { credentials, region, principal_arn, packed_percent, request_id } =
-            self.parts.sts.ask(operation, permit.role().partition(), &regions).await?;
-        Ok(Issued {
-            credentials,
-            role: permit.role().clone(),
-            session_name: permit.session_name().clone(),
-            asked: permit.duration(),
-            granted: duration,
-            region,
-            assumed_role_arn: principal_arn,
-            packed_percent,
-            request_id,
-            assertion_id: assertion.id,
-        })
+    /// Into the role that our own word opens.
+    async fn enter(
+        &self,
+        permit: &Arc<Permit>,
+        entry: &Arc<Entry>,
+        duration: SessionDuration,
+        session_policy: &SessionPolicy,
+    ) -> Result<(Answer, Proof), IssueError> {
+        let partition = entry.role.partition();
+        let regions = self.parts.regions.in_order(partition, entry.region.as_ref());
+        match &entry.by {
+            Believes::Saml(provider) => {
+                let assertion = self.mint(Arc::clone(permit), Arc::clone(entry), duration).await?;
+                let operation = Operation::AssumeRoleWithSaml(AssumeRoleWithSaml {
+                    role: &entry.role,
+                    provider,
+                    assertion: &assertion,
+                    duration,
+                    session_policy,
+                });
+                let answer = self.parts.sts.ask(operation, partition, &regions).await?;
+                Ok((answer, Proof::Assertion(assertion.id)))
+            }
+            Believes::WebIdentity(_) => {
+                let token = self.token(Arc::clone(permit), Arc::clone(entry)).await?;
+                let operation = Operation::AssumeRoleWithWebIdentity(AssumeRoleWithWebIdentity {
+                    role: &entry.role,
+                    session_name: permit.session_name(),
+                    token: &token,
+                    duration,
+                    session_policy,
+                });
+                let answer = self.parts.sts.ask(operation, partition, &regions).await?;
+                Ok((answer, Proof::Token(token.id().to_owned())))
+            }
+        }
     }
 
-    /// Signing takes a millisecond or a trip to a device: neither belongs on an async thread.
-    async fn mint(&self, permit: Arc<Permit>, duration: SessionDuration) -> Result<Assertion, IssueError> {
+    async fn token(&self, permit: Arc<Permit>, entry: Arc<Entry>) -> Result<Token, IssueError> {
+        let signer = self.parts.tokens.keys.current().await.map_err(IssueError::NoKey)?;
         let turn = Arc::clone(&self.signing).acquire_owned().await.map_err(|_| IssueError::Interrupted)?;
         let parts = Arc::clone(&self.parts);
         let minting = tokio::task::spawn_blocking(move || {
             let _turn = turn;
+            let Believes::WebIdentity(audience) = &entry.by else { return Err(IssueError::Interrupted) };
+            let along = entry.tags.iter().filter(|tag| tag.transitive);
+            let transitive: Vec<String> = along.map(|tag| tag.key.clone()).collect();
+            let statement = Statement {
+                issuer: &parts.tokens.issuer,
+                audience: audience.as_str(),
+                subject: permit.subject(),
+                role: &entry.role,
+                source_identity: permit.source_identity(),
+                tags: &entry.tags,
+                transitive: &transitive,
+            };
+            web_identity::mint(&statement, &*signer, parts.clock.now(), &*parts.rng).map_err(IssueError::Token)
+        });
+        minting.await.map_err(|_| IssueError::Interrupted)?
+    }
+
+    /// Signing takes a millisecond or a trip to a device: neither belongs on an async thread.
+    async fn mint(
+        &self,
+        permit: Arc<Permit>,
+        entry: Arc<Entry>,
+        duration: SessionDuration,
+    ) -> Result<Assertion, IssueError> {
+        let turn = Arc::clone(&self.signing).acquire_owned().await.map_err(|_| IssueError::Interrupted)?;
+        let parts = Arc::clone(&self.parts);
+        let minting = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let opened = Opened::of(&entry).expect("the account believes a SAML provider");
             let now = parts.clock.now();
-            assertion::mint(&permit, duration, &parts.entity_id, &*parts.signer, now, &*parts.rng)
+            assertion::mint(&permit, &opened, duration, &parts.entity_id, &*parts.signer, now, &*parts.rng)
         });
         minting.await.map_err(|_| IssueError::Interrupted)?.map_err(IssueError::Mint)
+    }
+
+    async fn federation_token(&self, permit: &Permit, key: &UserKey) -> Result<Issued, IssueError> {
+        if permit.session_policy().is_none() {
+            return Err(IssueError::NoSessionPolicy);
+        }
+        let opened = self.open(key)?;
+        let operation = Operation::GetFederationToken(GetFederationToken {
+            key: &opened,
+            name: permit.federated_name(),
+            tags: permit.session_tags(),
+            duration: permit.duration(),
+            session_policy: permit.session_policy(),
+        });
+        self.by_user(permit, key, operation).await
+    }
+
+    async fn session_token(
+        &self,
+        permit: &Permit,
+        key: &UserKey,
+        mfa_serial: &MfaSerial,
+        mfa_code: &MfaCode,
+    ) -> Result<Issued, IssueError> {
+        let opened = self.open(key)?;
+        let duration = permit.duration();
+        let operation = GetSessionToken { key: &opened, mfa_serial, mfa_code, duration };
+        let issued = self.by_user(permit, key, Operation::GetSessionToken(operation)).await?;
+        let user = format!("arn:{}:iam::{}:user/{}", permit.role().partition(), key.account, key.user);
+        Ok(Issued { principal_arn: Some(user), console: Console::No(Method::NO_CONSOLE), ..issued })
+    }
+
+    async fn by_user(&self, permit: &Permit, key: &UserKey, operation: Operation<'_>) -> Result<Issued, IssueError> {
+        let partition = permit.role().partition();
+        let regions = self.parts.regions.in_order(partition, permit.region());
+        let answer = self.parts.sts.ask(operation, partition, &regions).await?;
+        let named = (key.id.clone(), key.access_key_id.clone());
+        Ok(Issued { key: Some(named), ..Issued::new(permit, permit.duration(), answer) })
+    }
+
+    /// In clear for the time of one call.
+    fn open(&self, key: &UserKey) -> Result<LongTermKey, IssueError> {
+        let opened = key.secret_access_key.open(&key.id, &self.parts.sealing);
+        let secret = opened.map_err(|source| IssueError::Key { key: key.id.clone(), source })?;
+        Ok(LongTermKey { id: key.access_key_id.clone(), secret })
     }
 
     /// A link that opens the console with credentials just issued.
@@ -207,6 +454,9 @@ impl Issuer {
         issued: &Issued,
         destination: &ConsoleDestination,
     ) -> Result<ConsoleLogin, FederationError> {
+        if let Console::No(reason) = issued.console {
+            return Err(FederationError::Impossible(reason));
+        }
         let partition = issued.role.partition();
         let now = self.parts.clock.now();
         let federation = &self.parts.federation;
@@ -216,26 +466,42 @@ impl Issuer {
 }
 
 impl Issued {
+    fn new(permit: &Permit, granted: SessionDuration, answer: Answer) -> Self {
+        let Answer { credentials, region, principal_arn, packed_percent, request_id } = answer;
+        Self {
+            credentials,
+            role: permit.role().clone(),
+            session_name: permit.session_name().clone(),
+            asked: permit.duration(),
+            granted,
+            region,
+            method: permit.means().name(),
+            principal_arn,
+            packed_percent,
+            request_id,
+            proof: None,
+            passed: Vec::new(),
+            key: None,
+            console: Console::Yes,
+        }
+    }
+
     /// What STS would have given, for tests of what comes after it.
     #[cfg(test)]
     pub(super) fn for_tests(permit: &Permit, expiration: jiff::Timestamp) -> Self {
-        Self {
+        let answer = Answer {
             credentials: Credentials {
                 access_key_id: "ASIAEXAMPLEEXAMPLE12".to_owned(),
                 secret_access_key: "secret/marker".into(),
                 session_token: "token/marker".into(),
                 expiration,
             },
-            role: permit.role().clone(),
-            session_name: permit.session_name().clone(),
-            asked: permit.duration(),
-            granted: permit.duration(),
             region: permit.role().partition().default_region(),
-            assumed_role_arn: None,
+            principal_arn: None,
             packed_percent: None,
             request_id: None,
-            assertion_id: "_test".to_owned(),
-        }
+        };
+        Self::new(permit, permit.duration(), answer)
     }
 
     #[must_use]
@@ -277,10 +543,33 @@ impl Issued {
         &self.region
     }
 
-    /// Whom CloudTrail will name.
+    /// By which method, as the catalog calls it.
     #[must_use]
-    pub fn assumed_role_arn(&self) -> Option<&str> {
-        self.assumed_role_arn.as_deref()
+    pub fn method(&self) -> &'static str {
+        self.method
+    }
+
+    /// Whom CloudTrail will name: the session of a role, a federated user, or the IAM user.
+    #[must_use]
+    pub fn principal_arn(&self) -> Option<&str> {
+        self.principal_arn.as_deref()
+    }
+
+    /// The roles that were passed through on the way.
+    #[must_use]
+    pub fn passed(&self) -> &[Passed] {
+        &self.passed
+    }
+
+    /// The IAM user's key it was done with: our name for it, and AWS's.
+    #[must_use]
+    pub fn key(&self) -> Option<(&UserKeyId, &AccessKeyId)> {
+        self.key.as_ref().map(|(ours, theirs)| (ours, theirs))
+    }
+
+    #[must_use]
+    pub fn console(&self) -> Console {
+        self.console
     }
 
     /// How much of the room for session policies and tags was taken, in percent; none where STS did not say.
@@ -295,11 +584,13 @@ impl Issued {
         self.request_id.as_deref()
     }
 
+    /// Our word for the person, where it was given.
     #[must_use]
-    pub fn assertion_id(&self) -> &str {
-        &self.assertion_id
+    pub fn proof(&self) -> Option<&Proof> {
+        self.proof.as_ref()
     }
 }
 
+mod chain;
 #[cfg(test)]
 mod tests;

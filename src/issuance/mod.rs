@@ -29,5 +29,5 @@ pub mod web_identity;
 pub use console::{ConsoleDestination, Consoles, DestinationRefused};
 pub use federation::{ConsoleLogin, FederationError};
 pub use formats::Format;
-pub use issuer::{IssueError, Issued, Issuer, Parts, Regions};
+pub use issuer::{Console, IssueError, Issued, Issuer, Mfa, Parts, Passed, Proof, Regions, Step};
 pub use sts::StsError;

@@ -30,6 +30,7 @@ pub mod health;
 pub mod idc;
 pub mod limits;
 pub mod metrics;
+mod mfa;
 pub mod oauth;
 pub mod oidc;
 mod options;

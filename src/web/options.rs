@@ -68,8 +68,11 @@ pub(super) async fn again(
 pub(super) fn to_put_right(error: &IssueFlowError) -> Option<String> {
     match error {
         IssueFlowError::Denied(Denied::Limits { why, .. }) => Some(scope_down::sentence(&why.to_string())),
+        IssueFlowError::Denied(Denied::NoSessionPolicy { .. }) => Some(
+            "AWS takes no limits for the session of an IAM user, which this role gives. Leave them out.".to_owned(),
+        ),
         IssueFlowError::Issue(error) => match &**error {
-            IssueError::Sts(sts) if sts.is_about_the_policy() => Some(error.sentence().to_owned()),
+            IssueError::Sts(sts) if sts.is_about_the_policy() => Some(error.sentence().into_owned()),
             _ => None,
         },
         _ => None,

@@ -47,6 +47,8 @@ pub enum Kind {
     IdentityProviderSessionEnding,
     DurationInvalid,
     DestinationRefused,
+    ConsoleImpossible,
+    MfaRequired,
     AwsRefused,
     AwsUnavailable,
     Unavailable,
@@ -54,7 +56,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::BadRequest,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -85,6 +87,8 @@ impl Kind {
         Self::IdentityProviderSessionEnding,
         Self::DurationInvalid,
         Self::DestinationRefused,
+        Self::ConsoleImpossible,
+        Self::MfaRequired,
         Self::AwsRefused,
         Self::AwsUnavailable,
         Self::Unavailable,
@@ -125,6 +129,8 @@ impl Kind {
             Self::IdentityProviderSessionEnding => "identity-provider-session-ending",
             Self::DurationInvalid => "duration-invalid",
             Self::DestinationRefused => "destination-refused",
+            Self::ConsoleImpossible => "console-impossible",
+            Self::MfaRequired => "mfa-required",
             Self::AwsRefused => "aws-refused",
             Self::AwsUnavailable => "aws-unavailable",
             Self::Unavailable => "unavailable",
@@ -159,9 +165,11 @@ impl Kind {
             | Self::DeviceRefused
             | Self::TokenNotMade
             | Self::StepUpRequired
+            | Self::MfaRequired
             | Self::StepUpExpired
             | Self::StepUpRefused
             | Self::IdentityProviderSessionEnding => StatusCode::FORBIDDEN,
+            Self::ConsoleImpossible => StatusCode::CONFLICT,
             Self::AwsRefused => StatusCode::BAD_GATEWAY,
             Self::AwsUnavailable | Self::IdentityProviderUnavailable | Self::Unavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -204,6 +212,8 @@ impl Kind {
             Self::IdentityProviderSessionEnding => "Your sign-in is about to end",
             Self::DurationInvalid => "That duration is not possible",
             Self::DestinationRefused => "That is not an AWS console address",
+            Self::ConsoleImpossible => "That role has no console",
+            Self::MfaRequired => "That role asks for your MFA code",
             Self::AwsRefused => "AWS refused",
             Self::AwsUnavailable => "AWS does not answer",
             Self::Unavailable => "Rolegate cannot do that right now",
@@ -277,6 +287,8 @@ impl Kind {
             }
             Self::DurationInvalid => "Please choose between 15 minutes and what the role allows, for example 1h.",
             Self::DestinationRefused => "Only pages of the AWS Management Console can be opened.",
+            Self::ConsoleImpossible => "AWS opens no console with what this role gives. Take credentials instead.",
+            Self::MfaRequired => "Read the six digits from your MFA device and send them with the request.",
             Self::AwsRefused => "AWS STS did not accept the request.",
             Self::AwsUnavailable => "AWS STS did not answer in time. Nothing was issued; please try again in a moment.",
             Self::Unavailable => "Nothing was issued. Please try again in a moment.",

@@ -61,6 +61,8 @@ pub(super) async fn credentials(
         asked: Asked { scope: token.scope, ..Asked::role(account, role) },
         token: Some(token.id),
         fresh: false,
+        // Where a program cannot ask its person: what is kept is theirs, and the rest is told why it is not.
+        mfa: None,
         delivery,
     };
     Ok(issue.credentials(wish, caller(request)).await?)

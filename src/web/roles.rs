@@ -7,11 +7,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
+use super::api::issue::mfa as read_mfa;
 use super::fields::Fields;
 use super::picker::{role_title, shell};
 use super::problem::{Kind, Problem};
 use super::session::{CsrfForm, SignedIn};
-use super::{To, caller, here, options, page, scope_down, see_other, step_up, views, words};
+use super::{To, caller, here, mfa, options, page, scope_down, see_other, step_up, views, words};
 use crate::access::{Asked, AskedAuthentication, Denied, RoleAccess};
 use crate::aws::{AccountId, Region, RoleName, ScopeDown, SessionDuration};
 use crate::catalog::{Catalog, RoleId};
@@ -20,7 +21,7 @@ use crate::flows::favourite;
 use crate::flows::issue::{Issue, IssueFlowError, Wish};
 use crate::flows::{Ground, refuse_access};
 use crate::issuance::formats::Context;
-use crate::issuance::{Format, Issued};
+use crate::issuance::{Format, Issued, Mfa};
 use crate::store::clicks::{Click, Wanted};
 
 /// The role in the address.
@@ -36,6 +37,12 @@ fn duration_in(fields: &Fields) -> Result<Option<SessionDuration>, Problem> {
         .transpose()
 }
 
+/// What was read from an MFA device, where the form has it.
+fn mfa_in(fields: &Fields) -> Result<Option<Mfa>, Problem> {
+    let field = |name| fields.filled(name).map(str::to_owned);
+    read_mfa(field("mfa_code"), field("mfa_serial"))
+}
+
 fn wish(
     user: &SignedIn,
     (account, role): (AccountId, RoleName),
@@ -49,6 +56,7 @@ fn wish(
         token: None,
         // A person who presses a button gets what they pressed it for: a whole session.
         fresh: true,
+        mfa: mfa_in(fields)?,
         delivery,
     })
 }
@@ -125,10 +133,21 @@ pub async fn credentials(
     let Ok(scope) = scope_down::read(&form.0) else {
         return options::again(&request, &user, (account, role), &form.0, String::new()).await;
     };
-    let wish = wish(&user, (account, role.clone()), &form.0, scope.clone(), format.map_or("page", Format::name))?;
+    let delivery = format.map_or("page", Format::name);
+    let wish = match wish(&user, (account, role.clone()), &form.0, scope.clone(), delivery) {
+        Ok(wish) => wish,
+        // A code that is mistyped is asked for again.
+        Err(problem) if problem.kind() == Kind::MfaRequired => {
+            return mfa::ask(&flow, &user, (account, role), &form.0, problem, &request).await;
+        }
+        Err(problem) => return Err(problem),
+    };
     let click = click(&wish, Wanted::Credentials { format: format.map(|format| format.name().to_owned()) });
     let issued = match flow.credentials(wish, caller(&request)).await {
         Ok(issued) => issued,
+        Err(error) if mfa::asks_again(&error) => {
+            return mfa::ask(&flow, &user, (account, role), &form.0, error.into(), &request).await;
+        }
         Err(error) => return instead_of(error, click, &request, &user, &form.0).await,
     };
     let loaded = flow.catalog.get().await?;
@@ -338,17 +357,24 @@ impl From<IssueFlowError> for Problem {
             IssueFlowError::Denied(Denied::StepUp { .. }) => Kind::StepUpRequired,
             IssueFlowError::Denied(Denied::OutOfScope { .. }) => Kind::TokenScope,
             IssueFlowError::Denied(Denied::IdpSessionEnding { .. }) => Kind::IdentityProviderSessionEnding,
-            IssueFlowError::Denied(Denied::Limits { .. }) => Kind::SessionPolicyInvalid,
+            IssueFlowError::Denied(Denied::Limits { .. } | Denied::NoSessionPolicy { .. }) => {
+                Kind::SessionPolicyInvalid
+            }
             IssueFlowError::Denied(_) => Kind::RoleNotPermitted,
             IssueFlowError::Destination(_) => Kind::DestinationRefused,
             IssueFlowError::TooOften(_) => Kind::TooManyRequests,
-            IssueFlowError::Issue(error) => match &**error {
-                IssueError::Sts(error) if error.is_temporary() => Kind::AwsUnavailable,
-                IssueError::Sts(error) if error.is_about_the_policy() => Kind::SessionPolicyInvalid,
-                IssueError::Sts(_) => Kind::AwsRefused,
-                IssueError::Mint(_) | IssueError::Interrupted => Kind::Internal,
+            IssueFlowError::NoConsole { .. } => Kind::ConsoleImpossible,
+            IssueFlowError::MfaNeeded { .. } => Kind::MfaRequired,
+            IssueFlowError::Issue(error) => match (&**error, error.sts()) {
+                (_, Some(sts)) if sts.is_temporary() => Kind::AwsUnavailable,
+                // On the way to a role the policies are ours.
+                (IssueError::Sts(_), Some(sts)) if sts.is_about_the_policy() => Kind::SessionPolicyInvalid,
+                (_, Some(_)) => Kind::AwsRefused,
+                (IssueError::NoMfa, None) => Kind::MfaRequired,
+                (_, None) => Kind::Internal,
             },
             IssueFlowError::Interrupted => Kind::Internal,
+            IssueFlowError::Federation(FederationError::Impossible(_)) => Kind::ConsoleImpossible,
             IssueFlowError::Federation(FederationError::Refused(_) | FederationError::BadAnswer(_)) => Kind::AwsRefused,
             IssueFlowError::Federation(_) => Kind::AwsUnavailable,
             IssueFlowError::Store(_) => Kind::Unavailable,
@@ -368,6 +394,22 @@ impl From<IssueFlowError> for Problem {
                 .member("link", deep_link(role)),
             IssueFlowError::Denied(Denied::Limits { why, .. }) => {
                 problem.detail(scope_down::sentence(&why.to_string()))
+            }
+            IssueFlowError::Denied(Denied::NoSessionPolicy { .. }) => problem.detail(
+                "AWS takes no session policy for the session of an IAM user, which this role gives. Leave it out.",
+            ),
+            IssueFlowError::NoConsole { reason, .. } => problem.detail(*reason),
+            IssueFlowError::MfaNeeded { role, device } => {
+                let ask = if device.is_some() { "`mfa_code`" } else { "`mfa_code` and `mfa_serial`" };
+                let problem = problem.detail(format!(
+                    "This role asks for the six digits your MFA device shows: send them as {ask}, or open the link in a \
+                     browser."
+                ));
+                let problem = match device {
+                    Some(device) => problem.member("mfa_serial", device.as_str()),
+                    None => problem,
+                };
+                problem.member("link", deep_link(role))
             }
             IssueFlowError::TooOften(early) => problem.retry_after(early.wait),
             IssueFlowError::Issue(error) => problem.detail(error.sentence()),

@@ -17,6 +17,7 @@ use rolegate::issuance::web_identity::{Minter, OneKey};
 use rolegate::issuance::{Format, Issuer, Parts, Regions};
 use rolegate::saml::key::{KeySize, SigningKey};
 use rolegate::saml::write::Signer;
+use rolegate::sys::seal::SealingKey;
 use rolegate::sys::{Clock, ExposeSecret, SecretString, SystemClock, SystemRng};
 
 use crate::peers::{AwsKeys, Moto, get_caller_identity};
@@ -194,11 +195,12 @@ async fn an_sts_that_is_not_ours_takes_our_assertion_and_its_keys_work() {
         ),
         federation: Federation::new(http, FederationSettings::new(home)),
         regions: Regions::default(),
+        sealing: SealingKey::from_bytes([1; 32]),
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng),
     });
-    let issued = issuer.credentials(permit(now)).await.unwrap();
-    assert_eq!(issued.assumed_role_arn(), Some("arn:aws:sts::111122223333:assumed-role/ReadOnly/asha@corp.example"));
+    let issued = issuer.credentials(permit(now), None).await.unwrap();
+    assert_eq!(issued.principal_arn(), Some("arn:aws:sts::111122223333:assumed-role/ReadOnly/asha@corp.example"));
     let left = issued.credentials().expiration.duration_since(now).as_secs();
     assert!((7190..=7260).contains(&left), "{left} s of two hours");
     let credentials = issued.credentials();

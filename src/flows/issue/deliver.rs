@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Issue, IssueFlowError, Wish, because_of, object};
+use super::{Issue, IssueFlowError, Wish, because_of, has_mfa, object};
 use crate::access::Denied;
 use crate::audit::Kind;
 use crate::flows::Caller;
 use crate::flows::current::Loaded;
 use crate::flows::figures::Met;
 use crate::issuance::cache::{Failed, Kept, Lead, Turn};
-use crate::issuance::{IssueError, Issued};
+use crate::issuance::{Issued, StsError};
 use crate::store::StoreError;
 
 /// Whoever could be given a set that is still good waits no longer for a newer one: SDKs give up after two seconds.
@@ -40,7 +40,10 @@ impl Issue {
         let permit = self.decide(&wish, &caller).await?;
         let asked = || (Arc::clone(&wish.identity), wish.asked.clone());
         let now = self.ground.clock.now();
-        match self.ground.kept.turn(permit, asked, now, || self.allowance.issue(&person))? {
+        // Whoever brings no code may have what there is, and begins nothing new.
+        let mfa = has_mfa(&permit, &wish);
+        let afford = || mfa.and_then(|()| self.allowance.issue(&person).map_err(IssueFlowError::from));
+        match self.ground.kept.turn(permit, asked, now, afford)? {
             Turn::Deliver(kept) => {
                 self.ground.figures.wish(Met::Kept);
                 self.hand_over(kept, &wish, &caller).await
@@ -96,7 +99,8 @@ impl Issue {
             .with("access_key_id", issued.credentials().access_key_id.as_str())
             .with("expires", issued.credentials().expiration.to_string())
             .with("issue", kept.reference())
-            .with_some("assumed_role", issued.assumed_role_arn());
+            .with("method", issued.method())
+            .with_some("assumed_role", issued.principal_arn());
         self.ground.record(&event).await?;
         Ok(Arc::clone(issued))
     }
@@ -147,6 +151,7 @@ impl Issue {
             Denied::OutOfScope { .. }
             | Denied::StepUp { .. }
             | Denied::Limits { .. }
+            | Denied::NoSessionPolicy { .. }
             | Denied::IdpSessionEnding { .. } => {}
         }
     }
@@ -171,7 +176,7 @@ impl Issue {
 /// Whether it says nothing against the set there is: nobody answered, or we could not go on ourselves.
 fn is_temporary(error: &IssueFlowError) -> bool {
     match error {
-        IssueFlowError::Issue(error) => matches!(&**error, IssueError::Sts(error) if error.is_temporary()),
+        IssueFlowError::Issue(error) => error.sts().is_some_and(StsError::is_temporary),
         IssueFlowError::Store(_) | IssueFlowError::Interrupted => true,
         _ => false,
     }

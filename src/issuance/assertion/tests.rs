@@ -8,9 +8,17 @@ use crate::issuance::fake::{KEY, NOW, asha, hour, permit};
 use crate::sys::SeededRng;
 
 fn minted(permit: &Permit, duration: SessionDuration) -> String {
-    let now = NOW.parse().unwrap();
-    let assertion =
-        mint(permit, duration, "https://broker.example/aws/saml-metadata.xml", &**KEY, now, &SeededRng::new(5));
+    let (now, entry) = (NOW.parse().unwrap(), permit.entry().unwrap());
+    let opened = Opened::of(&entry).unwrap();
+    let assertion = mint(
+        permit,
+        &opened,
+        duration,
+        "https://broker.example/aws/saml-metadata.xml",
+        &**KEY,
+        now,
+        &SeededRng::new(5),
+    );
     let response = STANDARD.decode(assertion.unwrap().response.expose_secret()).unwrap();
     String::from_utf8(response).unwrap()
 }
@@ -114,7 +122,9 @@ fn an_assertion_is_never_for_longer_than_its_permit() {
 fn two_assertions_for_one_permit_have_different_ids() {
     let (permit, rng) = (permit("1h"), SeededRng::new(9));
     let now = NOW.parse().unwrap();
-    let mint = || mint(&permit, hour(), "https://broker.example/", &**KEY, now, &rng).unwrap().id;
+    let entry = permit.entry().unwrap();
+    let opened = Opened::of(&entry).unwrap();
+    let mint = || mint(&permit, &opened, hour(), "https://broker.example/", &**KEY, now, &rng).unwrap().id;
     assert_ne!(mint(), mint());
 }
 
@@ -122,7 +132,7 @@ fn two_assertions_for_one_permit_have_different_ids() {
 fn a_tag_value_is_text_whatever_it_holds() {
     let role: RoleArn = "arn:aws:iam::111122223333:role/R".parse().unwrap();
     let value = r#"x</saml:AttributeValue></saml:Attribute><saml:Attribute Name="https://aws.amazon.com/SAML/Attributes/Role">"#;
-    let tags = vec![crate::access::SessionTag { key: "a\"b".to_owned(), value: value.to_owned(), transitive: false }];
+    let tags = vec![SessionTag { key: "a\"b".to_owned(), value: value.to_owned(), transitive: false }];
     let xml = minted(&Permit::for_tests(asha(), &role, hour(), tags, None), hour());
     let signed = verified(&xml);
     let document = Document::parse(&signed).unwrap();
@@ -133,9 +143,11 @@ fn a_tag_value_is_text_whatever_it_holds() {
 #[test]
 fn a_character_xml_cannot_carry_stops_the_minting() {
     let role: RoleArn = "arn:aws:iam::111122223333:role/R".parse().unwrap();
-    let tags = vec![crate::access::SessionTag { key: "team".to_owned(), value: "a\0b".to_owned(), transitive: false }];
+    let tags = vec![SessionTag { key: "team".to_owned(), value: "a\0b".to_owned(), transitive: false }];
     let permit = Permit::for_tests(asha(), &role, hour(), tags, None);
-    let minted = mint(&permit, hour(), "https://b.example/", &**KEY, NOW.parse().unwrap(), &SeededRng::new(5));
+    let entry = permit.entry().unwrap();
+    let opened = Opened::of(&entry).unwrap();
+    let minted = mint(&permit, &opened, hour(), "https://b.example/", &**KEY, NOW.parse().unwrap(), &SeededRng::new(5));
     assert!(matches!(minted, Err(WriteError::ForbiddenCharacter { code: 0, .. })));
 }
 
@@ -158,7 +170,25 @@ fn a_persons_name_id_is_stable_distinct_and_legal() {
 
 #[test]
 fn debug_does_not_show_the_response() {
-    let assertion = mint(&permit("1h"), hour(), "https://b.example/", &**KEY, NOW.parse().unwrap(), &SeededRng::new(5));
+    let permit = permit("1h");
+    let entry = permit.entry().unwrap();
+    let opened = Opened::of(&entry).unwrap();
+    let assertion =
+        mint(&permit, &opened, hour(), "https://b.example/", &**KEY, NOW.parse().unwrap(), &SeededRng::new(5));
     let assertion = assertion.unwrap();
     assert!(!format!("{assertion:?}").contains(&assertion.response.expose_secret()[..40]));
+}
+
+#[test]
+fn tags_that_go_along_are_named_in_one_attribute() {
+    let role: RoleArn = "arn:aws:iam::111122223333:role/Hub".parse().unwrap();
+    let tag = |key: &str, transitive| SessionTag { key: key.to_owned(), value: "x".to_owned(), transitive };
+    let tags = vec![tag("team", true), tag("desk", false), tag("cost", true)];
+    let signed = verified(&minted(&Permit::for_tests(asha(), &role, hour(), tags, None), hour()));
+    let document = Document::parse(&signed).unwrap();
+    let name = Some("https://aws.amazon.com/SAML/Attributes/TransitiveTagKeys");
+    let attributes: Vec<Node<'_, '_>> = document.descendants().filter(|node| node.attribute("Name") == name).collect();
+    let [attribute] = attributes.as_slice() else { panic!("{signed}") };
+    let keys: Vec<_> = attribute.children().filter_map(|value| value.text()).collect();
+    assert_eq!(keys, ["team", "cost"]);
 }

@@ -4,12 +4,13 @@
 //! alone by its [breaker](crate::issuance::breaker); the next region is asked. A refusal is an answer and ends the search.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_sts::config::retry::RetryConfig;
 use aws_sdk_sts::config::timeout::TimeoutConfig;
 use aws_sdk_sts::config::{BehaviorVersion, StalledStreamProtectionConfig};
 use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_async::time::TimeSource;
 use tokio::time::{Instant, timeout_at};
 
 use super::addresses::{Addresses, Place};
@@ -74,6 +75,8 @@ impl Sts {
             .behavior_version(BehaviorVersion::latest())
             .http_client(OurHttpClient(http))
             .sleep_impl(TokioSleep::new())
+            // Signatures carry the time, and ours is the one that everything else here goes by.
+            .time_source(OurTime(Arc::clone(&clock)))
             .timeout_config(timeouts)
             .retry_config(retries)
             // It guards long downloads; our answers are a few kilobytes and have a timeout each.
@@ -147,5 +150,15 @@ impl Sts {
             here = here.retry_config(RetryConfig::disabled());
         }
         operation.send(&self.client, here, &place.region).await
+    }
+}
+
+/// The SDK's clock.
+#[derive(Debug)]
+struct OurTime(Arc<dyn Clock>);
+
+impl TimeSource for OurTime {
+    fn now(&self) -> SystemTime {
+        self.0.now().into()
     }
 }

@@ -3,22 +3,38 @@
 //! An [`Operation`] is a value: the [client](super::client) tries the same one at a place, and again, and at the next
 //! place. Each has a file of its own with what it is made of and how it is sent.
 
-use aws_sdk_sts::Client;
-use aws_sdk_sts::config::Builder;
-use aws_sdk_sts::types::PolicyDescriptorType;
-use jiff::Timestamp;
-use secrecy::SecretString;
+use std::time::SystemTime;
 
+use aws_sdk_sts::Client;
+use aws_sdk_sts::config::{Builder, IdentityCache};
+use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::assume_role::AssumeRole;
 use super::assume_role_with_saml::AssumeRoleWithSaml;
 use super::assume_role_with_web_identity::AssumeRoleWithWebIdentity;
 use super::error::StsError;
-use crate::aws::{Credentials, PolicyArn, Region, SessionPolicy};
+use super::get_federation_token::GetFederationToken;
+use super::get_session_token::GetSessionToken;
+use crate::access::SessionTag;
+use crate::aws::{AccessKeyId, Credentials, PolicyArn, Region, SessionPolicy};
 
 /// One call of STS, whole but for the place. To call it twice is to ask for the same thing.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::issuance) enum Operation<'a> {
+    AssumeRole(AssumeRole<'a>),
     AssumeRoleWithSaml(AssumeRoleWithSaml<'a>),
     AssumeRoleWithWebIdentity(AssumeRoleWithWebIdentity<'a>),
+    GetFederationToken(GetFederationToken<'a>),
+    GetSessionToken(GetSessionToken<'a>),
+}
+
+/// A key of an IAM user, opened for one call.
+#[derive(Debug)]
+pub(in crate::issuance) struct LongTermKey {
+    pub id: AccessKeyId,
+    pub secret: SecretString,
 }
 
 /// What STS answered.
@@ -40,6 +56,9 @@ impl Operation<'_> {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::AssumeRole(_) => "AssumeRole",
+            Self::GetFederationToken(_) => "GetFederationToken",
+            Self::GetSessionToken(_) => "GetSessionToken",
             Self::AssumeRoleWithSaml(_) => "AssumeRoleWithSAML",
             Self::AssumeRoleWithWebIdentity(_) => "AssumeRoleWithWebIdentity",
         }
@@ -48,10 +67,38 @@ impl Operation<'_> {
     /// Sends it. `here` says where, and how often to try.
     pub async fn send(&self, sdk: &Client, here: Builder, region: &Region) -> Result<Answer, StsError> {
         match self {
+            Self::AssumeRole(operation) => operation.send(sdk, here, region).await,
+            Self::GetFederationToken(operation) => operation.send(sdk, here, region).await,
+            Self::GetSessionToken(operation) => operation.send(sdk, here, region).await,
             Self::AssumeRoleWithSaml(operation) => operation.send(sdk, here, region).await,
             Self::AssumeRoleWithWebIdentity(operation) => operation.send(sdk, here, region).await,
         }
     }
+}
+
+/// The SDK keeps what signs a call only as long as the call: its cache would hold on to everybody's.
+fn signed(here: Builder, with: aws_sdk_sts::config::Credentials) -> Builder {
+    here.credentials_provider(with).identity_cache(IdentityCache::no_cache())
+}
+
+pub(super) fn signed_by_session(here: Builder, session: &Credentials) -> Builder {
+    let secret = session.secret_access_key.expose_secret();
+    let token = session.session_token.expose_secret().to_owned();
+    let expires = SystemTime::from(session.expiration);
+    let id = session.access_key_id.as_str();
+    signed(here, aws_sdk_sts::config::Credentials::new(id, secret, Some(token), Some(expires), "the role before"))
+}
+
+pub(super) fn signed_by_user(here: Builder, key: &LongTermKey) -> Builder {
+    let secret = key.secret.expose_secret();
+    signed(here, aws_sdk_sts::config::Credentials::new(key.id.as_str(), secret, None, None, "a sealed key"))
+}
+
+pub(super) fn tags(tags: &[SessionTag]) -> Option<Vec<Tag>> {
+    let tag = |tag: &SessionTag| {
+        Tag::builder().key(&tag.key).value(&tag.value).build().expect("both that a tag needs are set")
+    };
+    (!tags.is_empty()).then(|| tags.iter().map(tag).collect())
 }
 
 /// Session policies that are kept in the account.

@@ -13,12 +13,12 @@ use utoipa::ToSchema;
 use super::body::Members;
 use super::{Acting, query, scope_down, switch, wrong};
 use crate::access::Asked;
-use crate::aws::{AccountId, Region, RoleName, ScopeDown, SessionDuration};
+use crate::aws::{AccountId, InvalidMfaCode, InvalidName, Region, RoleName, ScopeDown, SessionDuration};
 use crate::flows::current::Loaded;
 use crate::flows::issue::{Issue, Wish};
 use crate::flows::principal::Principal;
-use crate::issuance::Format;
 use crate::issuance::formats::Context;
+use crate::issuance::{Format, Mfa};
 use crate::web::caller;
 use crate::web::fields::Fields;
 use crate::web::problem::{Kind, Problem};
@@ -35,6 +35,8 @@ pub struct CredentialsRequest {
     pub region: Option<Region>,
     /// Whether only credentials that nobody has had yet will do.
     pub fresh: bool,
+    /// What the person read from their MFA device, where the role asks for it.
+    pub mfa: Option<Mfa>,
 }
 
 impl CredentialsRequest {
@@ -44,6 +46,7 @@ impl CredentialsRequest {
             scope_down: scope_down::read(&mut members)?,
             region: members.text("region")?.map(|text| region(&text)).transpose()?,
             fresh: members.switch("fresh")?,
+            mfa: mfa(members.text("mfa_code")?, members.text("mfa_serial")?)?,
         };
         members.end()?;
         Ok(read)
@@ -97,6 +100,22 @@ fn duration(value: Option<Value>) -> Result<Option<SessionDuration>, Problem> {
     }
 }
 
+/// A code and, where the catalog does not name it, the device it was read from.
+pub(in crate::web) fn mfa(code: Option<String>, serial: Option<String>) -> Result<Option<Mfa>, Problem> {
+    let filled = |text: &String| !text.trim().is_empty();
+    let Some(code) = code.filter(filled) else { return Ok(None) };
+    let code = code.trim().parse().map_err(|e: InvalidMfaCode| {
+        Problem::new(Kind::MfaRequired).detail("An MFA code is the six digits that the device shows.").caused_by(e)
+    })?;
+    let serial = serial.filter(filled).map(|serial| {
+        serial.trim().parse().map_err(|e: InvalidName| {
+            let how = "its ARN, such as arn:aws:iam::111122223333:mfa/jane, or the serial number on its back";
+            Problem::new(Kind::MfaRequired).detail(format!("That names no MFA device: write {how}.")).caused_by(e)
+        })
+    });
+    Ok(Some(Mfa { serial: serial.transpose()?, code }))
+}
+
 fn region(text: &str) -> Result<Region, Problem> {
     text.parse().map_err(|e| wrong("`region` is the name of an AWS region, such as eu-west-1.").caused_by(e))
 }
@@ -114,12 +133,13 @@ const fn delivery(format: Format) -> &'static str {
     }
 }
 
-fn wish(user: &Principal, asked: Asked, fresh: bool, delivery: &'static str) -> Wish {
+fn wish(user: &Principal, asked: Asked, fresh: bool, mfa: Option<Mfa>, delivery: &'static str) -> Wish {
     Wish {
         identity: Arc::clone(user.identity()),
         asked: Asked { scope: user.scope(), ..asked },
         token: user.token_id().map(str::to_owned),
         fresh,
+        mfa,
         delivery,
     }
 }
@@ -182,7 +202,7 @@ pub async fn credentials(
         region: body.region.clone(),
         ..Asked::role(account, role.clone())
     };
-    let issued = flow.credentials(wish(&user, asked, body.fresh, delivery(format)), caller(&request)).await?;
+    let issued = flow.credentials(wish(&user, asked, body.fresh, body.mfa, delivery(format)), caller(&request)).await?;
     let region = body.region.or_else(|| region_of(&loaded.catalog, account, &role));
     let context = Context { role: issued.role(), region: region.as_ref(), packed_percent: issued.packed_percent() };
     let mut response = HttpResponse::Ok();
@@ -228,7 +248,7 @@ pub async fn console(
     let (account, role) = role_in(&path)?;
     let body = ConsoleRequest::read(members)?;
     let asked = Asked { duration: body.duration, scope_down: body.scope_down, ..Asked::role(account, role) };
-    let login = flow.console(wish(&user, asked, true, "api:console"), body.destination, caller(&request)).await?;
+    let login = flow.console(wish(&user, asked, true, None, "api:console"), body.destination, caller(&request)).await?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(ConsoleLink {
         url: login.expose().to_owned(),
         expires: login.opens_until,

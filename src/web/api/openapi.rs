@@ -83,6 +83,7 @@ const USES: &[Kind] = &[
     Kind::RoleNotPermitted,
     Kind::TokenScope,
     Kind::StepUpRequired,
+    Kind::MfaRequired,
     Kind::IdentityProviderSessionEnding,
     Kind::SessionPolicyInvalid,
     Kind::CrossSite,
@@ -106,18 +107,18 @@ fn facts(operation: &str) -> Facts {
     Facts { shown, kinds, container }
 }
 
-/// `USES` and one more.
-const fn with(more: Kind) -> [Kind; USES.len() + 1] {
-    let mut all = [more; USES.len() + 1];
+/// `USES` and some more: `ALL` in all.
+const fn with<const MORE: usize, const ALL: usize>(more: [Kind; MORE]) -> [Kind; ALL] {
+    let mut all = [Kind::Internal; ALL];
     let mut at = 0;
-    while at < USES.len() {
-        all[at] = USES[at];
+    while at < ALL {
+        all[at] = if at < USES.len() { USES[at] } else { more[at - USES.len()] };
         at += 1;
     }
     all
 }
 
-const CONSOLE: &[Kind] = &with(Kind::DestinationRefused);
+const CONSOLE: &[Kind] = &with::<2, { USES.len() + 2 }>([Kind::DestinationRefused, Kind::ConsoleImpossible]);
 
 fn document() -> Value {
     let mut document = serde_json::to_value(FromCode::openapi()).unwrap_or_default();
@@ -355,6 +356,16 @@ fn written_schemas() -> [(&'static str, Value); 9] {
                     "type": ["string", "null"],
                     "examples": ["eu-west-1"],
                 },
+                "mfa_code": {
+                    "description": "The six digits that the person's MFA device shows, for a role that asks for them. Good for one call, and never kept.",
+                    "type": ["string", "null"],
+                    "examples": ["123456"],
+                },
+                "mfa_serial": {
+                    "description": "Which device: its ARN or serial number, for a role that does not name it.",
+                    "type": ["string", "null"],
+                    "examples": ["arn:aws:iam::111122223333:mfa/jane"],
+                },
                 "fresh": {
                     "description": "Whether only credentials that nobody has had yet will do.",
                     "type": ["boolean", "null"],
@@ -388,7 +399,8 @@ fn written_schemas() -> [(&'static str, Value); 9] {
                     "status": { "type": "integer" },
                     "detail": text("What happened and what to do next."),
                     "instance": text("Ends with the support id."),
-                    "link": text("With step-up-required: the page of ours where somebody signs in again."),
+                    "link": text("With step-up-required and mfa-required: the page of ours where somebody signs in again, or types the code."),
+                    "mfa_serial": text("With mfa-required: the device the code is read from, where the catalog names it."),
                     "unmet": text("With step-up-required: what does not hold."),
                     "authentication": { "$ref": "#/components/schemas/AskedAuthentication" },
                 },

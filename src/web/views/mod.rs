@@ -8,6 +8,7 @@
 pub mod aws_config;
 pub mod credentials;
 pub mod go;
+pub mod mfa;
 pub mod oauth;
 pub mod options;
 pub mod picker;
@@ -23,6 +24,7 @@ pub mod why;
 pub use aws_config::AwsConfigPage;
 pub use credentials::{CredentialsPage, Format};
 pub use go::Go;
+pub use mfa::MfaPage;
 pub use oauth::{ConsentPage, DeviceConfirmPage, DeviceDonePage, DevicePage};
 pub use options::OptionsPage;
 pub use picker::{AccountGroup, DurationStep, NoRoles, Picker, RoleRow, duration_steps};

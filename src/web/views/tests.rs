@@ -25,6 +25,7 @@ fn pages() -> Vec<(&'static str, String)> {
         .chain(rendered(OptionsPage::samples()))
         .chain(rendered(StepUpPage::samples()))
         .chain(rendered(ContinuePage::samples()))
+        .chain(rendered(MfaPage::samples()))
         .chain(rendered(CredentialsPage::samples()))
         .chain(rendered(AwsConfigPage::samples()))
         .chain(rendered(ConsentPage::samples()))
