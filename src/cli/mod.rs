@@ -155,7 +155,7 @@ async fn run(command: Command) -> ExitCode {
         }
         Command::Demo(args) => demo::run(&args).await.map_err(Failure::from),
         Command::Serve(args) => serve::run(&args).await.map_err(Failure::from),
-        Command::Sandbox(args) => sandbox::run(args).await.map_err(Failure::from),
+        Command::Sandbox(args) => return sandbox::run(args).await.unwrap_or_else(|error| fail(&error)),
         Command::Config(command) => return command.run().unwrap_or_else(|error| fail(&error)),
         Command::Audit(command) => {
             return with_base(&command.config, Missing::Refuse, async |base| {

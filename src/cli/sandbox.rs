@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use actix_web::{App, HttpServer};
@@ -9,9 +10,11 @@ use clap::{Args, Subcommand};
 use url::Url;
 
 use crate::sandbox::{OidcClient, Sandbox, SandboxConfig, SandboxError, World};
-use crate::sys::{SystemClock, SystemRng};
+use crate::sys::{Clock as _, SystemClock, SystemRng};
 
+pub mod explain;
 pub mod faults;
+pub mod mfa_code;
 
 /// Serves a local AWS (STS, federation endpoint, a console stand-in) and an identity provider (SAML and OpenID Connect)
 /// with people to sign in as, for development and tests.
@@ -66,6 +69,10 @@ pub struct SandboxArgs {
 pub enum SandboxCommand {
     /// Give a sandbox that runs a bad day: throttling, failures, cut connections, latency, a wrong clock
     Faults(faults::FaultsArgs),
+    /// Explain which statement of which policy lets somebody do something or assume a role, or what is missing
+    Explain(Box<explain::ExplainArgs>),
+    /// Print the code that an MFA device of the company shows now
+    MfaCode(mfa_code::MfaCodeArgs),
 }
 
 /// Why the sandbox cannot run.
@@ -87,6 +94,8 @@ pub enum SandboxCommandError {
     #[error(transparent)]
     Faults(#[from] faults::FaultsCommandError),
     #[error(transparent)]
+    MfaCode(#[from] mfa_code::MfaCodeError),
+    #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error("the sandbox's keys were not finished: their thread ended")]
     Thread(#[source] tokio::task::JoinError),
@@ -103,9 +112,17 @@ fn read(path: &Path) -> Result<String, SandboxCommandError> {
 /// # Errors
 /// [`SandboxCommandError`]
 #[expect(clippy::print_stderr, reason = "the words of a command go to stderr")]
-pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
+pub async fn run(args: SandboxArgs) -> Result<ExitCode, SandboxCommandError> {
     match args.command {
-        Some(SandboxCommand::Faults(args)) => return Ok(faults::run(args).await?),
+        Some(SandboxCommand::Faults(args)) => {
+            faults::run(args).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(SandboxCommand::Explain(args)) => return Ok(explain::run(&args, SystemClock.now()).await),
+        Some(SandboxCommand::MfaCode(args)) => {
+            mfa_code::run(&args, SystemClock.now())?;
+            return Ok(ExitCode::SUCCESS);
+        }
         None => {}
     }
     if !args.listen.ip().is_loopback() && !args.i_know_this_is_not_aws {
@@ -152,5 +169,6 @@ pub async fn run(args: SandboxArgs) -> Result<(), SandboxCommandError> {
         args.broker,
         address = base.as_str().trim_end_matches('/')
     );
-    server.await.map_err(SandboxCommandError::Serve)
+    server.await.map_err(SandboxCommandError::Serve)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,8 @@
 //! | `/federation`, `/oauth` | [`federation`]: credentials become a console session |
 //! | `/console/…` | [`console`]: who you are, until when |
 //! | `/idp/…` | [`idp`]: people to sign in as, by SAML and by OpenID Connect; tokens for CI jobs |
+//! | `POST /simulate` | [`simulate`]: may this one do that, and which statement says so |
+//! | `GET /mfa` | the codes that users' MFA devices show now |
 //! | `/faults` | [`faults`]: throttling, failures, cut connections, latency, wrong clocks |
 //! | `GET /` in a browser | what is here |
 //!
@@ -49,6 +51,7 @@ mod pages;
 pub mod policy;
 mod providers;
 mod s3;
+pub mod simulate;
 mod sts;
 pub mod world;
 
@@ -314,6 +317,8 @@ impl Sandbox {
                 )
                 .route("/s3", web::to(s3::endpoint))
                 .route("/s3/{path:.*}", web::to(s3::endpoint))
+                .route("/simulate", web::post().to(simulate::endpoint))
+                .route("/mfa", web::get().to(simulate::mfa_codes))
                 .route("/oauth", web::get().to(federation::oauth))
                 .route("/console/{session}/log-out", web::post().to(console::log_out))
                 .route("/console", web::get().to(console::page))

@@ -768,6 +768,16 @@ mod tests {
     }
 
     #[test]
+    fn the_company_in_the_documentation_can_be_read() {
+        let page = include_str!("../../docs/sandbox-policies.md");
+        let start = page.find("company = \"Example\"").unwrap();
+        let text = page[start..].split("```").next().unwrap();
+        let world = World::from_toml(text).unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!((world.roles().len(), world.iam().users().count()), (1, 1));
+        assert_eq!(world.saml_providers().len(), 1);
+    }
+
+    #[test]
     fn role_ids_are_unique_and_shaped_as_at_aws() {
         let world = World::larkspur();
         let mut ids: Vec<_> = world.roles().iter().map(|role| role.role_id.as_str()).collect();

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::sandbox::World;
 
@@ -683,5 +685,100 @@ fn read_only_is_read_only_and_the_second_factor_is_asked_for() {
     assert!(may(&key, "sts:GetSessionToken", "*"));
     for (bearer, good) in [(key, false), (with(None), false), (with(Some("2026-11-21T11:00:00Z")), true)] {
         assert_eq!(may(&bearer, "s3:GetObject", "arn:aws:s3:::larkspur-artifacts/a"), good);
+    }
+}
+
+/// A statement of an identity policy over a small alphabet, so that statements meet.
+fn any_statement() -> impl Strategy<Value = String> {
+    (
+        prop::sample::select(vec!["Allow", "Allow", "Deny"]),
+        prop::sample::select(vec![
+            r#""Action":"s3:*""#,
+            r#""Action":["s3:GetObject","ec2:*"]"#,
+            r#""NotAction":"s3:PutObject""#,
+            r#""Action":"*""#,
+        ]),
+        prop::sample::select(vec![
+            r#""Resource":"*""#,
+            r#""Resource":"arn:aws:s3:::b/${aws:PrincipalTag/team}/*""#,
+            r#""NotResource":"arn:aws:s3:::b/red/*""#,
+        ]),
+        prop::sample::select(vec![
+            "{}",
+            r#"{"StringEquals":{"aws:RequestedRegion":"eu-west-1"}}"#,
+            r#"{"DateLessThan":{"aws:TokenIssueTime":"2026-11-21T11:00:00Z"}}"#,
+            r#"{"BoolIfExists":{"aws:MultiFactorAuthPresent":"false"}}"#,
+            r#"{"NotIpAddress":{"aws:SourceIp":"192.0.2.0/24"}}"#,
+        ]),
+    )
+        .prop_map(|(effect, action, resource, condition)| {
+            format!(r#"{{"Effect":"{effect}",{action},{resource},"Condition":{condition}}}"#)
+        })
+}
+
+fn any_policy() -> impl Strategy<Value = String> {
+    prop::collection::vec(any_statement(), 1..4)
+        .prop_map(|statements| format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(",")))
+}
+
+static IAM: std::sync::LazyLock<Iam> = std::sync::LazyLock::new(iam);
+
+proptest! {
+    #[test]
+    fn a_session_policy_or_a_boundary_never_widens_and_a_deny_always_wins(
+        role_policies in prop::collection::vec(any_policy(), 0..3),
+        boundary in prop::option::of(any_policy()),
+        session_policy in any_policy(),
+        action in prop::sample::select(vec!["s3:GetObject", "s3:PutObject", "ec2:RunInstances"]),
+        resource in prop::sample::select(vec!["arn:aws:s3:::b/red/k", "arn:aws:s3:::b/blue/k"]),
+        issued in prop::sample::select(vec!["2026-11-21T10:00:00Z", "2026-11-21T11:00:00Z"]),
+    ) {
+        let mut iam = IAM.clone();
+        let role: RoleArn = "arn:aws:iam::111111111111:role/Caller".parse().unwrap();
+        for (index, policy) in role_policies.iter().enumerate() {
+            iam.put_role_policy(&role, &format!("p{index}"), policy).unwrap();
+        }
+        let mut bearer = session(&iam, "Caller", "one");
+        bearer.session.as_mut().unwrap().issued_at = issued.parse().unwrap();
+        bearer.session.as_mut().unwrap().tags = [("team".to_owned(), "red".to_owned())].into();
+        let ask = |iam: &Iam, bearer: &Bearer| allowed(iam, bearer, action, resource, &wire()).answers.remove(0);
+        let plain = ask(&iam, &bearer);
+        let limited = ask(&iam, &with_policy(bearer.clone(), &session_policy));
+        prop_assert!(plain.denial.is_none() || limited.denial.is_some(), "a session policy widened");
+        if let Some(boundary) = &boundary {
+            let arn = iam.put_policy(Partition::Aws, account(HOME), "Boundary", "", boundary).unwrap();
+            iam.set_role_boundary(&role, Some(&arn)).unwrap();
+            let bounded = ask(&iam, &bearer);
+            prop_assert!(plain.denial.is_none() || bounded.denial.is_some(), "a boundary widened");
+            let both = ask(&iam, &with_policy(bearer.clone(), &session_policy));
+            prop_assert!(both.denial.is_some() || (bounded.denial.is_none() && limited.denial.is_none()));
+        }
+        for answer in [&plain, &limited] {
+            let any_deny = answer.layers.iter().any(|layer| layer.decision == Decision::ExplicitDeny);
+            prop_assert_eq!(any_deny, matches!(answer.denial, Some(Denial::Explicit(_))));
+            let all_allow = answer.layers.iter().all(|layer| layer.decision == Decision::Allow);
+            prop_assert_eq!(all_allow && !answer.layers.is_empty(), answer.denial.is_none());
+        }
+        // The order in which policies are asked decides nothing.
+        let mut reversed = IAM.clone();
+        for (index, policy) in role_policies.iter().rev().enumerate() {
+            reversed.put_role_policy(&role, &format!("p{index}"), policy).unwrap();
+        }
+        prop_assert_eq!(ask(&reversed, &bearer).denial, plain.denial);
+    }
+
+    #[test]
+    fn a_session_policy_never_lets_anybody_assume_more(
+        session_policy in any_policy(),
+        trust in prop::sample::select(vec!["user", "role", "session", "account", "everyone", "denies", "external"]),
+        there in prop::sample::select(vec![HOME, AWAY]),
+        caller in prop::sample::select(vec!["Caller", "Allowed", "Bounded", "Forbidden"]),
+    ) {
+        let iam = &*IAM;
+        let bearer = session(iam, caller, "one");
+        let role = target(there, trust);
+        let plain = assume(iam, &bearer, &asked(&role));
+        let limited = assume(iam, &with_policy(bearer, &session_policy), &asked(&role));
+        prop_assert!(plain.is_allowed() || !limited.is_allowed());
     }
 }

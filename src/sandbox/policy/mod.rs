@@ -14,6 +14,8 @@ mod principal;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 use std::collections::BTreeMap;
 

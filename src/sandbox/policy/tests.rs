@@ -363,4 +363,70 @@ proptest! {
         let condition = r#"{"StringLike":{"k:x":"${k:y}"}}"#;
         prop_assert!(holds(condition, &context));
     }
+
+    #[test]
+    fn the_order_of_values_is_irrelevant(
+        mut values in prop::collection::vec("[abc*?]{0,3}", 1..5),
+        asked in "[abc]{0,3}",
+        operator in prop::sample::select(vec![
+            "StringEquals", "StringNotEquals", "StringLike", "StringNotLike", "StringEqualsIgnoreCase",
+            "ForAnyValue:StringLike", "ForAllValues:StringNotLike",
+        ]),
+    ) {
+        let context = context(&[("k:x", &asked)], &[]);
+        let condition = |values: &[String]| serde_json::json!({ operator: { "k:x": values } }).to_string();
+        let before = holds(&condition(&values), &context);
+        values.reverse();
+        prop_assert_eq!(holds(&condition(&values), &context), before);
+        values.push(values[0].clone());
+        prop_assert_eq!(holds(&condition(&values), &context), before, "a value that stands twice");
+    }
+
+    #[test]
+    fn a_value_with_wildcards_in_a_variable_never_widens(value in "[ab*?$:/]{0,6}", asked in "[ab*?$:/]{0,6}") {
+        let context = context(&[("k:x", &asked), ("k:y", &value)], &[]);
+        // Whoever chooses the value is matched as they are written, and as nothing else.
+        prop_assert_eq!(holds(r#"{"StringLike":{"k:x":"${k:y}"}}"#, &context), asked == value);
+        prop_assert_eq!(holds(r#"{"StringNotLike":{"k:x":"${k:y}"}}"#, &context), asked != value);
+        let policy = Policy::parse(
+            PolicyKind::Identity,
+            r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::b/${k:y}/*"}}"#,
+        ).unwrap();
+        let resource = format!("arn:aws:s3:::b/{asked}/k");
+        let request = Request {
+            principal: &Principal::Anonymous, action: "s3:x", resource: Some(&resource), context: &context,
+        };
+        let expected = format!("{asked}/k").starts_with(&format!("{value}/"));
+        prop_assert_eq!(policy.decide(&request).decision.is_allow(), expected);
+    }
+
+    #[test]
+    fn a_statement_more_of_deny_never_allows_more_and_of_allow_never_less_unless_denied(
+        statements in prop::collection::vec(any_statement(), 1..5),
+        more in any_statement(),
+        x in prop::option::of("[ab]"),
+    ) {
+        let mut context = Context::default();
+        if let Some(x) = &x { context.set("k:x", x.clone()); }
+        let texts: Vec<&str> = statements.iter().map(|(_, text)| text.as_str()).collect();
+        let before = ask(&trust(&format!("[{}]", texts.join(","))), &context);
+        let after = ask(&trust(&format!("[{},{}]", texts.join(","), more.1)), &context);
+        match (more.0, before) {
+            (_, Decision::ExplicitDeny) => prop_assert_eq!(after, Decision::ExplicitDeny),
+            (true, Decision::Allow) => prop_assert_eq!(after, Decision::Allow),
+            (true, Decision::ImplicitDeny) => prop_assert_ne!(after, Decision::ExplicitDeny),
+            (false, Decision::ImplicitDeny) => prop_assert_ne!(after, Decision::Allow),
+            (false, Decision::Allow) => {}
+        }
+    }
+
+    #[test]
+    fn what_was_understood_says_what_it_was_made_of(statements in prop::collection::vec(any_statement(), 1..4)) {
+        let texts: Vec<&str> = statements.iter().map(|(_, text)| text.as_str()).collect();
+        let policy = trust(&format!("[{}]", texts.join(",")));
+        for (index, text) in texts.iter().enumerate() {
+            let said: serde_json::Value = serde_json::from_str(&policy.statement_text(index)).unwrap();
+            prop_assert_eq!(said, serde_json::from_str::<serde_json::Value>(text).unwrap());
+        }
+    }
 }
