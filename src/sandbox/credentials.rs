@@ -238,6 +238,12 @@ impl Session {
         }
     }
 
+    /// Whether it is a role's session that another role's session asked for.
+    #[must_use]
+    pub const fn is_chained(&self) -> bool {
+        matches!(self.role(), Some(AssumedRole { how: How::Role { chained: true, .. }, .. }))
+    }
+
     /// Who stood at the beginning, if an identity provider vouched for them.
     #[must_use]
     pub const fn origin(&self) -> Option<&Origin> {

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
-use super::credentials::Session;
+use super::credentials::{Holder, Session};
 use super::faults::{self, Failure, Met, Service};
 use super::pages::{self, Notice, NoticeLink};
 use super::{State, cookie_named};
@@ -206,8 +206,17 @@ fn get_signin_token(state: &State, params: &Params, now: Timestamp) -> HttpRespo
     if now >= session.expires_at || !state.world_has(&session) {
         return invalid("the session has ended");
     }
+    let own_length = match &session.holder {
+        Holder::Role(_) => !session.is_chained(),
+        Holder::FederatedUser { .. } => false,
+        Holder::User { .. } => return invalid("credentials of GetSessionToken open no console"),
+        Holder::RootTask { .. } => return invalid("a task of a member account's root opens no console"),
+    };
     let ends_at = match params.get("SessionDuration").map(|text| text.parse::<i64>()) {
         None => session.expires_at,
+        Some(_) if !own_length => {
+            return invalid("SessionDuration must be omitted with chained sessions and with federated users");
+        }
         // It may outlive the credentials, and the role's maximum: AWS lets it.
         Some(Ok(seconds)) if (900..=43_200).contains(&seconds) => now + SignedDuration::from_secs(seconds),
         Some(_) => return invalid("SessionDuration is not between 900 and 43200"),

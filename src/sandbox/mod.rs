@@ -320,6 +320,7 @@ impl Sandbox {
                 .route("/simulate", web::post().to(simulate::endpoint))
                 .route("/mfa", web::get().to(simulate::mfa_codes))
                 .route("/oauth", web::get().to(federation::oauth))
+                .route("/console/{session}/try", web::post().to(console::try_it))
                 .route("/console/{session}/log-out", web::post().to(console::log_out))
                 .route("/console", web::get().to(console::page))
                 .route("/console/{path:.*}", web::get().to(console::page))

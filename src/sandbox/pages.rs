@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::State;
-use super::credentials::{self, Holder};
+use super::authorize::{Answer, Layer};
+use super::console::Tried;
+use super::credentials::{self, Holder, How, Origin};
 use super::faults::{self, Counts};
 use super::federation::ConsoleSession;
 use super::idp::oidc::keys::Ring;
@@ -16,6 +18,7 @@ use super::idp::saml::partners::ServiceProvider;
 use super::idp::sessions::Session;
 use super::idp::strength::Strength;
 use super::idp::{Question, Why};
+use super::policy::{Decision, StatementRef};
 use super::world::{Person, World};
 
 /// Who may receive the page's forms, and what is told to the next site.
@@ -325,9 +328,17 @@ struct Landing<'a> {
     roles: usize,
     people: Vec<PersonCard<'a>>,
     stories: Vec<RoleStory<'a>>,
+    buckets: Vec<&'a str>,
+    users: Vec<UserLine>,
     faults: Vec<FaultLine>,
     fault_names: Vec<&'static str>,
     counts: Vec<(&'static str, Counts)>,
+}
+
+/// A user and the ids of the keys that are active.
+struct UserLine {
+    arn: String,
+    keys: Vec<String>,
 }
 
 /// A fault that is set.
@@ -359,7 +370,14 @@ pub fn landing(state: &State) -> HttpResponse {
         fault: serde_json::to_string(&fault).unwrap_or_else(|error| error.to_string()),
         name,
     };
+    let iam = state.iam.now();
+    let users = iam.users().filter_map(|user| {
+        let keys: Vec<String> = user.keys.iter().filter(|key| key.active).map(|key| key.id.clone()).collect();
+        (!keys.is_empty()).then(|| UserLine { arn: user.arn(), keys })
+    });
     let page = Landing {
+        buckets: state.world.buckets().iter().map(|bucket| bucket.name.as_str()).collect(),
+        users: users.collect(),
         faults: shown.faults.into_iter().map(line).collect(),
         fault_names: faults::names().collect(),
         counts: shown.counts.into_iter().collect(),
@@ -420,7 +438,20 @@ struct Console {
     source_identity: Option<String>,
     /// The provider's ARN, and whom it vouched for.
     origin: Option<(String, String)>,
-    tags: Vec<(String, String)>,
+    /// Key, value, and whether it passes on.
+    tags: Vec<(String, String, bool)>,
+    /// How the credentials were come by.
+    how: &'static str,
+    mfa: Option<String>,
+    session_policy: Option<String>,
+    session_policy_arns: Vec<String>,
+    /// A federated user without session policies may do nothing.
+    powerless: bool,
+    /// A policy that denies everything.
+    denied: Option<DecisionView>,
+    tried: Option<TriedView>,
+    buckets: Vec<String>,
+    try_href: String,
     issued_at: String,
     until: String,
     until_iso: String,
@@ -430,15 +461,110 @@ struct Console {
     services: Vec<Service>,
 }
 
-/// The console's page for one session: who you are, and until when.
-pub fn console(
-    state: &State,
-    console: &ConsoleSession,
-    all: &[ConsoleSession],
-    service: &str,
-    region: Option<&str>,
-    now: Timestamp,
-) -> HttpResponse {
+/// One decision, and who made it.
+struct DecisionView {
+    /// `Allowed: s3:GetObject on arn:…`
+    heading: String,
+    layers: Vec<LayerView>,
+}
+
+/// What policies of one sort said.
+struct LayerView {
+    kind: &'static str,
+    said: String,
+    /// The statement that decided.
+    statement: Option<String>,
+}
+
+impl DecisionView {
+    fn new(answer: &Answer) -> Self {
+        let verdict = if answer.denial.is_some() { "Denied" } else { "Allowed" };
+        Self {
+            heading: format!("{verdict}: {} on {}", answer.action, answer.resource),
+            layers: answer.layers.iter().map(LayerView::new).collect(),
+        }
+    }
+}
+
+impl LayerView {
+    fn new(layer: &Layer) -> Self {
+        let place = |policy: &str, statement: &StatementRef| {
+            let sid = statement.sid.as_ref().map(|sid| format!(" ({sid})")).unwrap_or_default();
+            format!("statement {}{sid} of {policy}", statement.index + 1)
+        };
+        let by = layer.by.as_ref().map(|by| place(&by.policy, &by.statement));
+        let said = match (layer.decision, by, layer.missed.first()) {
+            (Decision::Allow, Some(by), _) => format!("allowed by {by}"),
+            (Decision::ExplicitDeny, Some(by), _) => format!("denied by {by}"),
+            (Decision::Allow, None, _) => "allowed".to_owned(),
+            (Decision::ExplicitDeny, None, _) => "denied".to_owned(),
+            (Decision::ImplicitDeny, _, Some(missed)) => {
+                format!("nothing allows it; nearest is {}", place(&missed.policy, &missed.miss.statement))
+            }
+            (Decision::ImplicitDeny, _, None) => "nothing allows it".to_owned(),
+        };
+        let statement = layer.by.as_ref().map(|by| by.text.clone());
+        let statement = statement.or_else(|| layer.missed.first().map(|missed| missed.text.clone()));
+        Self { kind: layer.kind.name(), said, statement }
+    }
+}
+
+struct TriedView {
+    what: String,
+    allowed: bool,
+    decisions: Vec<DecisionView>,
+    /// What the service said when it refused.
+    error: Option<String>,
+    lines: Vec<String>,
+}
+
+impl TriedView {
+    fn new(tried: Tried) -> Self {
+        let decisions = tried.decisions.iter().map(DecisionView::new).collect();
+        let (error, lines) = match tried.outcome {
+            Ok(lines) => (None, lines),
+            Err(error) => (Some(format!("{}: {}", error.code, error.message)), Vec::new()),
+        };
+        Self { what: tried.what, allowed: error.is_none(), decisions, error, lines }
+    }
+}
+
+/// What one page of the console is about.
+pub struct ConsolePage<'a> {
+    /// The sessions of this browser.
+    pub all: &'a [ConsoleSession],
+    pub service: &'a str,
+    pub region: Option<&'a str>,
+    /// The decision that denies everything, if there is one.
+    pub denied: Option<Answer>,
+    pub tried: Option<Tried>,
+}
+
+fn how(session: &credentials::Session) -> &'static str {
+    match &session.holder {
+        Holder::Role(held) => match &held.how {
+            How::Federated(Origin::Saml { .. }) => "AssumeRoleWithSAML",
+            How::Federated(Origin::WebIdentity { .. }) => "AssumeRoleWithWebIdentity",
+            How::Role { chained: true, .. } => "AssumeRole, chained from another role's session: one hour at most",
+            How::Role { chained: false, .. } => "AssumeRole, with a user's keys",
+        },
+        Holder::FederatedUser { .. } => "GetFederationToken",
+        Holder::User { .. } => "GetSessionToken",
+        Holder::RootTask { .. } => "AssumeRoot",
+    }
+}
+
+/// JSON on several lines; what is none stays as it is.
+fn pretty(json: &str) -> String {
+    serde_json::from_str::<serde_json::Value>(json)
+        .and_then(|value| serde_json::to_string_pretty(&value))
+        .unwrap_or_else(|_| json.to_owned())
+}
+
+/// The console's page for one session: who you are, until when, and what this session may do with the local S3.
+pub fn console(state: &State, console: &ConsoleSession, about: ConsolePage<'_>, now: Timestamp) -> HttpResponse {
+    let ConsolePage { all, service, region, denied, tried } = about;
+    let status = if denied.is_some() { 403 } else { 200 };
     let session = &console.session;
     let account = state.world.account(session.account());
     let region = region.map_or_else(|| session.partition().default_region().to_string(), str::to_owned);
@@ -471,7 +597,26 @@ pub fn console(
         user_id: session.user_id(),
         source_identity: session.source_identity.clone(),
         origin: session.origin().map(|origin| (origin.provider(), origin.subject().to_owned())),
-        tags: session.tags.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        tags: session
+            .tags
+            .iter()
+            .map(|(key, value)| {
+                let transitive = session.transitive_tag_keys.iter().any(|other| other.eq_ignore_ascii_case(key));
+                (key.clone(), value.clone(), transitive)
+            })
+            .collect(),
+        how: how(session),
+        mfa: match &session.holder {
+            Holder::User { mfa_at, .. } => mfa_at.map(instant),
+            Holder::Role(_) | Holder::FederatedUser { .. } | Holder::RootTask { .. } => None,
+        },
+        session_policy: session.policies.inline.as_deref().map(pretty),
+        session_policy_arns: session.policies.arns.clone(),
+        powerless: matches!(session.holder, Holder::FederatedUser { .. }) && session.policies.is_none(),
+        denied: denied.as_ref().map(DecisionView::new),
+        tried: tried.map(TriedView::new),
+        buckets: state.buckets.of_account(session.account()).into_iter().map(|bucket| bucket.name).collect(),
+        try_href: format!("/console/{}/try", console.handle),
         issued_at: instant(session.issued_at),
         until: instant(console.ends_at),
         until_iso: crate::saml::names::date_time(console.ends_at),
@@ -489,7 +634,7 @@ pub fn console(
         services,
         region,
     };
-    render(200, &page, &ORDINARY)
+    render(status, &page, &ORDINARY)
 }
 
 /// What the console calls a session: its role, or what it is instead of one.

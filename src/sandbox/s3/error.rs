@@ -66,6 +66,7 @@ impl S3Error {
                 "InvalidAccessKeyId",
                 "The AWS Access Key Id you provided does not exist in our records.",
             ),
+            "AccessDenied" => Self::new(403, "AccessDenied", message),
             "ExpiredToken" => Self::new(400, "ExpiredToken", "The provided token has expired."),
             "SignatureDoesNotMatch" if message.starts_with("Signature ") => Self::new(
                 403,

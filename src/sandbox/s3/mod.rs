@@ -29,6 +29,7 @@ use super::State;
 use super::authorize::Wire;
 use super::faults::{self, Failure, Met, Service};
 use super::sts::{self, HttpRequest};
+pub use body::Upload;
 pub use error::S3Error;
 use operation::{Asker, Operation, Outcome, Write};
 use store::{Listing, Object};

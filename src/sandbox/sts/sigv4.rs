@@ -65,6 +65,8 @@ struct Claim {
     signature: String,
     date: String,
     token: Option<String>,
+    /// How long a presigned request is good, in seconds; only S3 goes by it.
+    expires: Option<u32>,
 }
 
 /// `{key id}/{date}/{region}/{service}/aws4_request`.
@@ -201,7 +203,10 @@ pub fn verify(
         ));
     }
     signed_headers.sort_unstable();
-    check_clock(signed_at, now)?;
+    match claim.expires {
+        Some(expires) if service == "s3" => check_expiry(signed_at, expires, now)?,
+        Some(_) | None => check_clock(signed_at, now)?,
+    }
 
     let canonical = canonical_request(request, service, &claim, &signed_headers);
     let scope_text = format!("{}/{}/{}/{}", scope.date, scope.region, scope.service, scope.terminator);
@@ -249,8 +254,9 @@ fn claim(request: &HttpRequest<'_>) -> Result<Claim, StsError> {
         return Err(unsupported(&get("X-Amz-Algorithm").unwrap_or_default()));
     }
     // STS takes a presigned request for fifteen minutes whatever this says; it only has to be a possible value.
-    if let Some(expires) = get("X-Amz-Expires")
-        && !expires.parse::<u32>().is_ok_and(|seconds| (1..=MAX_EXPIRES_SECS).contains(&seconds))
+    let expires = get("X-Amz-Expires").map(|text| text.parse::<u32>());
+    if let Some(expires) = &expires
+        && !expires.as_ref().is_ok_and(|seconds| (1..=MAX_EXPIRES_SECS).contains(seconds))
     {
         return Err(StsError::incomplete_signature("X-Amz-Expires must be a number of seconds from 1 to 604800."));
     }
@@ -261,6 +267,7 @@ fn claim(request: &HttpRequest<'_>) -> Result<Claim, StsError> {
         signature: get("X-Amz-Signature").unwrap_or_default(),
         date: get("X-Amz-Date").unwrap_or_default(),
         token: get("X-Amz-Security-Token").or_else(|| request.header("x-amz-security-token").map(str::to_owned)),
+        expires: expires.and_then(Result::ok),
     })
 }
 
@@ -291,6 +298,7 @@ fn claim_in_header(request: &HttpRequest<'_>, header: &str) -> Result<Claim, Sts
         signature: get("Signature").unwrap_or_default().to_owned(),
         date: date.unwrap_or_default().to_owned(),
         token: request.header("x-amz-security-token").map(str::to_owned),
+        expires: None,
     })
 }
 
@@ -350,6 +358,15 @@ pub fn region_of_host(host: &str) -> Option<&str> {
     }
     let rest = name.strip_prefix("sts.").or_else(|| name.strip_prefix("sts-fips."))?;
     [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().find_map(|suffix| rest.strip_suffix(suffix))
+}
+
+/// A presigned request to S3 is good until it has expired, and not long before it was signed.
+fn check_expiry(signed_at: Timestamp, expires: u32, now: Timestamp) -> Result<(), StsError> {
+    if now > signed_at + SignedDuration::from_secs(expires.into()) {
+        return Err(StsError::other(403, "AccessDenied", "Request has expired"));
+    }
+    // However long ago it was signed, up to there.
+    check_clock(signed_at.max(now), now)
 }
 
 fn check_clock(signed_at: Timestamp, now: Timestamp) -> Result<(), StsError> {

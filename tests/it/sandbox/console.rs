@@ -1,7 +1,9 @@
 //! The federation endpoint and the console behind it.
 
+use super::services::{Real, admin};
 use super::*;
 use crate::browser_client::{Browser, Page};
+use crate::peers::AwsKeys;
 
 const HOME: &str = "https://eu-west-1.console.aws.amazon.com/console/home?region=eu-west-1";
 
@@ -214,4 +216,128 @@ async fn logging_out_returns_only_to_places_that_are_known() {
     for uri in ["https://evil.example/", "javascript:alert(1)", "https://aws.amazon.com@evil.example/"] {
         assert_eq!(ask(uri).await.status(), 400, "{uri}");
     }
+}
+
+impl From<AwsKeys> for Held {
+    fn from(keys: AwsKeys) -> Self {
+        Self { id: keys.access_key_id, key: keys.secret_access_key, token: keys.session_token }
+    }
+}
+
+const OPERATOR: &str = "arn:aws:iam::111122223333:role/Operator";
+const WRITE_ONLY: &str = r#"{"Version": "2012-10-17", "Statement": [{"Sid": "Write", "Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}]}"#;
+
+impl Real {
+    /// Credentials that an operation of STS gives to whoever holds `keys`.
+    async fn given(&self, keys: &AwsKeys, args: &[&str]) -> AwsKeys {
+        let answer = self.json(keys, &[&["sts"], args].concat()).await;
+        let part = |name: &str| answer["Credentials"][name].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
+        AwsKeys {
+            access_key_id: part("AccessKeyId"),
+            secret_access_key: part("SecretAccessKey"),
+            session_token: part("SessionToken"),
+        }
+    }
+
+    async fn console(&self, browser: &mut Browser, keys: AwsKeys) -> Page {
+        let token = self.aws.signin_token(&keys.into()).await;
+        browser.get(&self.aws.login(&token, HOME)).await
+    }
+}
+
+#[actix_web::test]
+async fn a_console_opens_for_each_kind_of_session_as_aws_would_have_it() {
+    let real = Real::start();
+    let operator = ["assume-role", "--role-arn", OPERATOR, "--role-session-name", "jane"];
+    let direct = real
+        .given(&admin(), &[&operator[..], &["--tags", "Key=team,Value=web", "--transitive-tag-keys", "team"]].concat())
+        .await;
+    let by_saml = real.session(&Assertion::default(), &[]).await;
+    let chained = real.given(&by_saml, &operator).await;
+    let visitor = ["get-federation-token", "--name", "visitor"];
+    let federated = real.given(&admin(), &[&visitor[..], &["--policy", WRITE_ONLY]].concat()).await;
+    let powerless = real.given(&admin(), &visitor).await;
+    let user = real.given(&admin(), &["get-session-token"]).await;
+    let exchange = async |keys: &AwsKeys, seconds: Option<&str>| {
+        let held = Held::from(keys.clone()).json();
+        let mut params = vec![("Session", held.as_str())];
+        params.extend(seconds.map(|seconds| ("SessionDuration", seconds)));
+        real.aws.exchange(&params).await.status
+    };
+    for (keys, plain, with_duration) in [
+        (&direct, 200, 200),
+        (&by_saml, 200, 200),
+        (&chained, 200, 400),
+        (&federated, 200, 400),
+        (&powerless, 200, 400),
+        (&user, 400, 400),
+        (&admin(), 400, 400),
+    ] {
+        assert_eq!((exchange(keys, None).await, exchange(keys, Some("43200")).await), (plain, with_duration));
+    }
+    let page = real.console(&mut Browser::new(), direct).await;
+    assert!(is_console(&page) && page.body.contains("AssumeRole, with a user&#39;s keys"), "{}", page.body);
+    assert!(page.body.contains("team = web</span> <small>passes on</small>"), "{}", page.body);
+    let page = real.console(&mut Browser::new(), chained).await;
+    assert!(page.body.contains("chained from another role&#39;s session"), "{}", page.body);
+    let page = real.console(&mut Browser::new(), federated).await;
+    assert!(page.body.contains("arn:aws:sts::111122223333:federated-user/visitor"), "{}", page.body);
+    assert!(page.body.contains("s3:PutObject") && page.body.contains("GetFederationToken"), "{}", page.body);
+    let page = real.console(&mut Browser::new(), powerless).await;
+    assert!(page.body.contains("this federated user may do nothing"), "{}", page.body);
+}
+
+#[actix_web::test]
+async fn what_a_session_may_do_can_be_tried_in_the_console_and_is_explained() {
+    let real = Real::start();
+    let mut browser = Browser::new();
+    let narrow = real.session(&Assertion::default(), &[("Policy", WRITE_ONLY)]).await;
+    let page = real.console(&mut browser, narrow).await;
+    let form = page.form_to("/try").set("bucket", "reports").set("key", "payments/october.csv");
+    let tried = browser.submit(&form.clone().set("what", "GetObject")).await;
+    for words in [
+        "Refused: GetObject",
+        "because no session policy allows the s3:GetObject action",
+        "identity-based policy: allowed by statement 1 of arn:aws:iam::aws:policy/ReadOnlyAccess",
+        "session policy: nothing allows it",
+    ] {
+        assert!(tried.body.contains(words), "{words} is not in {}", tried.body);
+    }
+    let tried = browser.submit(&form.clone().set("what", "PutObject")).await;
+    assert!(
+        tried.body.contains("session policy: allowed by statement 1 (Write) of inline session policy"),
+        "{}",
+        tried.body
+    );
+    assert!(tried.body.contains("identity-based policy: nothing allows it"), "{}", tried.body);
+
+    let mut browser = Browser::new();
+    let page = real.console(&mut browser, real.session(&Assertion::default(), &[]).await).await;
+    let form = page.form_to("/try").set("bucket", "reports").set("key", "payments/october.csv");
+    let tried = browser.submit(&form.clone().set("what", "GetObject")).await;
+    assert!(tried.body.contains("Allowed: GetObject") && tried.body.contains("id,amount"), "{}", tried.body);
+    let tried = browser.submit(&form.clone().set("key", "").set("what", "ListObjects")).await;
+    assert!(tried.body.contains("freight/\npayments/\nread me &#38; &#60;this&#62;.txt"), "{}", tried.body);
+    let tried = browser.submit(&form.set("bucket", "nowhere").set("what", "GetObject")).await;
+    assert!(tried.body.contains("NoSuchBucket"), "{}", tried.body);
+    assert_eq!(Browser::new().submit(&page.form_to("/try").set("what", "ListBuckets")).await.status, 403);
+}
+
+#[actix_web::test]
+async fn a_console_of_an_older_session_shows_nothing_more_once_it_is_revoked() {
+    let real = Real::start();
+    let (mut old, mut new) = (Browser::new(), Browser::new());
+    let page = real.console(&mut old, real.session(&Assertion::default(), &[]).await).await;
+    assert!(is_console(&page));
+    actix_web::rt::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let policy = super::services::REVOKE.replace("<now>", &date_time(SystemClock.now()));
+    let put = ["iam", "put-role-policy", "--role-name", "ReadOnly", "--policy-name", "AWSRevokeOlderSessions"];
+    real.aws(&admin(), &[&put[..], &["--policy-document", &policy]].concat()).await.unwrap();
+    let denied = old.get(page.url.as_str()).await;
+    assert_eq!(denied.status, 403);
+    assert!(denied.body.contains("denied by statement 1 of AWSRevokeOlderSessions"), "{}", denied.body);
+    assert!(!denied.body.contains("/try"), "there is nothing to try");
+    let tried = old.submit(&page.form_to("/try").set("what", "ListBuckets")).await;
+    assert_eq!(tried.status, 403);
+    assert!(is_console(&real.console(&mut new, real.session(&Assertion::default(), &[]).await).await));
 }

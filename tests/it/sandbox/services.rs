@@ -14,6 +14,9 @@ person = []
 [trust]
 workforce = '''{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Federated": "<provider>"},
   "Action": ["sts:AssumeRoleWithSAML", "sts:TagSession", "sts:SetSourceIdentity"]}]}'''
+inside = '''{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+  "Principal": {"AWS": ["arn:aws:iam::111122223333:root", "arn:aws:iam::111122223333:role/ReadOnly"]},
+  "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]}]}'''
 
 [role.ReadOnly]
 description = "Look, don't touch"
@@ -32,10 +35,16 @@ folder = '''{"Version": "2012-10-17", "Statement": [
   {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::reports",
    "Condition": {"StringLike": {"s3:prefix": "${aws:PrincipalTag/team}/*"}}}]}'''
 
+[role.Operator]
+description = "For users of the account, and for whoever looks already"
+max_session = "2h"
+trust = "inside"
+policies = ["AmazonS3FullAccess"]
+
 [[account]]
 id = "111122223333"
 name = "Payments"
-roles = ["ReadOnly", "teams/payments/Deploy"]
+roles = ["ReadOnly", "teams/payments/Deploy", "Operator"]
 
 [[account]]
 id = "222233334444"
@@ -244,7 +253,7 @@ async fn s3_tells_in_its_own_words_what_is_wrong_with_credentials() {
     assert!(body.contains("<Code>AccessDenied</Code><Message>Access Denied</Message>"), "{body}");
 }
 
-const REVOKE: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": ["*"], "Resource": ["*"],
+pub(super) const REVOKE: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": ["*"], "Resource": ["*"],
     "Condition": {"DateLessThan": {"aws:TokenIssueTime": "<now>"}}}]}"#;
 
 #[actix_web::test]
@@ -443,7 +452,7 @@ async fn what_documentation_says_to_set_up_can_be_set_up() {
 async fn uploads_in_chunks_with_a_checksum_behind_are_taken() {
     let real = Real::start();
     let script = r#"
-import base64, boto3, botocore.auth, botocore.awsrequest, botocore.config, botocore.session, os, urllib.request, zlib
+import base64, boto3, botocore.auth, botocore.awsrequest, botocore.config, botocore.session, os, time, urllib.request, zlib
 config = botocore.config.Config(signature_version="s3v4", s3={"addressing_style": "path"})
 s3 = boto3.client("s3", config=config)
 s3.put_object(Bucket="reports", Key="plain", Body=b"hello", Metadata={"note": "one", "other": "two"})
@@ -452,6 +461,13 @@ assert got["Body"].read() == b"hello" and got["Metadata"] == {"note": "one", "ot
 assert "ChecksumCRC32" in got, got
 url = s3.generate_presigned_url("get_object", Params={"Bucket": "reports", "Key": "plain"}, ExpiresIn=60)
 assert urllib.request.urlopen(url).read() == b"hello"
+url = s3.generate_presigned_url("get_object", Params={"Bucket": "reports", "Key": "plain"}, ExpiresIn=1)
+time.sleep(2.5)
+try:
+    urllib.request.urlopen(url)
+    raise SystemExit("an address that has expired was taken")
+except urllib.error.HTTPError as error:
+    assert error.code == 403 and b"<Message>Request has expired</Message>" in error.read()
 
 # The library sends trailers over TLS alone; signed by it and sent by hand they are the same.
 def chunked(text, checksum):
