@@ -358,7 +358,10 @@ fn role() -> impl Strategy<Value = Role> {
                 destination: (far && !plain)
                     .then(|| parsed("https://console.aws.amazon.com/s3/home?region=eu-west-1#x")),
                 region: None,
-                transitive_tags: session_tags.keys().filter(|_| transitive).cloned().collect(),
+                transitive_tags: match method {
+                    Method::FederationToken(_) => BTreeSet::new(),
+                    _ => session_tags.keys().filter(|_| transitive).cloned().collect(),
+                },
                 session_tags,
                 scope_down: match method {
                     Method::SessionToken(_) => ScopeDown::default(),

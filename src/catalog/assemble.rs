@@ -595,6 +595,12 @@ fn check_method(findings: &mut Findings, role: &Role, known: &Known<'_>) {
         Method::Chain(chain) => check_chain(findings, role, chain, known),
         Method::FederationToken(token) => {
             check_key_of(findings, "federation-token.key", role, &token.key, known);
+            for key in &role.transitive_tags {
+                findings.add(
+                    format!("session_tags.{key}"),
+                    "the tags of a federation token go along nowhere; leave transitive out",
+                );
+            }
             if role.scope_down.is_empty() {
                 findings.add(
                     "scope_down",

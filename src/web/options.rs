@@ -5,11 +5,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::fields::Fields;
 use super::picker::{role_title, shell};
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 use super::roles::{not_permitted, role_in};
 use super::scope_down::{self, FieldErrors};
 use super::session::{CsrfForm, SignedIn};
-use super::{caller, data, here, page, views};
+use super::{caller, context, data, here, page, views};
 use crate::access::{Denied, LimitAnswer, RoleAccess};
 use crate::aws::{AccountId, Budget, Network, RoleName, ScopeDown, SessionDuration, SessionPolicy};
 use crate::catalog::Catalog;
@@ -48,10 +48,11 @@ pub async fn check(
     form(&request, &user, role_in(&path)?, &sent.0, String::new()).await
 }
 
-/// The form again, for a button that could not do what it says: nothing that was typed is lost.
+/// The form again, for a button that could not do what it says: nothing that was typed is lost. A program is told the
+/// problem.
 ///
 /// # Errors
-/// As [`show`].
+/// As [`show`], and the problem.
 pub(super) async fn again(
     request: &HttpRequest,
     user: &SignedIn,
@@ -59,6 +60,10 @@ pub(super) async fn again(
     fields: &Fields,
     problem: String,
 ) -> Result<HttpResponse, Problem> {
+    if !context::wants_page(request.method(), request.path(), request.headers()) {
+        let of_a_field = scope_down::read(fields).err().map(|errors| errors.first().to_owned());
+        return Err(Problem::new(Kind::SessionPolicyInvalid).detail(of_a_field.unwrap_or(problem)));
+    }
     let mut response = form(request, user, role, fields, problem).await?;
     *response.status_mut() = StatusCode::BAD_REQUEST;
     Ok(response)
@@ -146,7 +151,8 @@ fn view(
     }
 }
 
-fn always(limit: LimitAnswer) -> views::options::Always {
+/// A limit of the catalog, for people.
+pub(super) fn always(limit: LimitAnswer) -> views::options::Always {
     let longer =
         limit.longer_than_s.map(|seconds| format!(", for sessions longer than {}", views::picker::spoken(seconds)));
     views::options::Always { by: format!("The {}{}", limit.from, longer.unwrap_or_default()), says: limit.says }

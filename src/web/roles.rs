@@ -13,7 +13,7 @@ use super::picker::{role_title, shell};
 use super::problem::{Kind, Problem};
 use super::session::{CsrfForm, SignedIn};
 use super::{To, caller, here, mfa, options, page, scope_down, see_other, step_up, views, words};
-use crate::access::{Asked, AskedAuthentication, Denied, RoleAccess};
+use crate::access::{Asked, AskedAuthentication, Denied, LimitAnswer, RoleAccess};
 use crate::aws::{AccountId, Region, RoleName, ScopeDown, SessionDuration};
 use crate::catalog::{Catalog, RoleId};
 use crate::flows::current::CurrentCatalog;
@@ -325,6 +325,7 @@ pub async fn why(
         default_duration: spoken(access.default_session()),
         longest_duration: spoken(longest),
         limits,
+        always: LimitAnswer::all_of(&access).into_iter().map(options::always).collect(),
         asks: access.demand().map(words::asked).unwrap_or_default(),
     }))
 }

@@ -19,6 +19,14 @@ pub struct FieldErrors {
     pub policy_arns: String,
 }
 
+impl FieldErrors {
+    /// The first of them, in the order of the form.
+    pub(super) fn first(&self) -> &str {
+        let all = [&self.regions, &self.networks, &self.policy, &self.policy_arns];
+        all.into_iter().find(|error| !error.is_empty()).map_or("", String::as_str)
+    }
+}
+
 /// The words of a type as a sentence of a problem.
 pub(super) fn refused(words: &str) -> Problem {
     Problem::new(Kind::SessionPolicyInvalid).detail(sentence(words))

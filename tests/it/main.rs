@@ -41,6 +41,7 @@ mod sandbox;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod sandboxed;
 mod scale;
+mod scoping;
 mod serve;
 mod sessions;
 mod sign_in;

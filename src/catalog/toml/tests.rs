@@ -795,3 +795,110 @@ rule = [{ id = "all", when = { connector = { glob = "*" } }, grant = { account =
     }
     assert_eq!(found.len(), 4, "{found:#?}");
 }
+
+#[test]
+fn what_sessions_are_limited_to_is_read_told_and_given_back() {
+    let limited = |role: &str, rule: &str| {
+        let text = EXAMPLE.replace("max_session = \"12h\"\n", &format!("max_session = \"12h\"\n{role}\n"));
+        text.replace("role = \"ReadOnly\" }]\n", &format!("role = \"ReadOnly\" }}]\n{rule}\n"))
+    };
+    let both = limited(
+        "scope_down = { read_only = true, networks = [\"caller\", \"203.0.113.7/24\"] }",
+        r#"scope_down = { regions = "eu-west-1", policy = '{"Statement":{"Effect":"Deny","Action":"s3:Delete*","Resource":"*"}}' }"#,
+    );
+    let catalog = read(&both).unwrap().catalog;
+    let role = catalog.roles().next().unwrap();
+    assert!(role.scope_down.read_only && role.scope_down.from_here);
+    assert_eq!(role.scope_down.networks.first().unwrap().to_string(), "203.0.113.0/24");
+    let rule = catalog.rule("engineers-read-everything").unwrap();
+    assert_eq!(rule.scope_down.words(), ["only in eu-west-1", "not what an inline policy of 73 characters denies"]);
+    let text = crate::catalog::export::export(&catalog);
+    assert!(text.contains("networks = [\"203.0.113.0/24\", \"caller\"]"), "{text}");
+    assert_eq!(read(&text).unwrap().catalog, catalog);
+
+    let plain = read(EXAMPLE).unwrap().catalog;
+    assert_eq!(
+        crate::catalog::diff::diff(&plain, &catalog).limits,
+        [
+            "role 111122223333/ReadOnly: only reading, only from 203.0.113.0/24 and the address it is asked for from",
+            "rule engineers-read-everything: only in eu-west-1, not what an inline policy of 73 characters denies",
+        ]
+    );
+    let back = crate::catalog::diff::diff(&catalog, &plain).to_string();
+    assert!(
+        back.contains("what sessions are limited to:\n  ~ role 111122223333/ReadOnly: no longer only reading"),
+        "{back}"
+    );
+
+    for (role, rule, wanted) in [
+        ("scope_down = {}", "", "role.scope_down: nothing is limited; write read_only, regions"),
+        ("scope_down = { read_only = false }", "", "role.scope_down: nothing is limited"),
+        ("scope_down = { regions = [] }", "", "role.scope_down.regions: the list is empty"),
+        ("scope_down = { region = \"eu-west-1\" }", "", "did you mean `regions`?"),
+        (
+            "scope_down = { regions = \"us-gov-west-1\" }",
+            "",
+            "the region us-gov-west-1 is not in this account's partition",
+        ),
+        (
+            "scope_down = { networks = [\"10.0.0.0/33\"] }",
+            "",
+            "role.scope_down.networks[0]: `10.0.0.0/33` is no network",
+        ),
+        ("scope_down = { policy = '{}' }", "", "role.scope_down.policy: an inline session policy is a JSON object"),
+        ("scope_down = { policy_arns = \"ReadOnlyAccess\" }", "", "is not the ARN of a managed policy"),
+        (
+            "scope_down = { regions = \"eu-west-1\" }",
+            "scope_down = { regions = \"us-east-1\" }",
+            "rule.scope_down: nobody could use 111122223333/ReadOnly by this rule: no region is left",
+        ),
+        (
+            "scope_down = { read_only = true }",
+            "scope_down = { policy_arns = \"arn:aws:iam::111122223333:policy/x\" }",
+            "rule.scope_down: nobody could use 111122223333/ReadOnly by this rule: the role's own limit and the limit of \
+             the rule that grants it cannot both be kept",
+        ),
+    ] {
+        let found = mistakes(&limited(role, rule));
+        assert!(found.iter().any(|mistake| mistake.contains(wanted)), "{wanted}\n{found:#?}");
+    }
+    // People who are in the network and are to be bound to their address besides can be.
+    assert!(
+        read(&limited("scope_down = { networks = \"198.51.100.0/24\" }", "scope_down = { networks = \"caller\" }"))
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_method_takes_limits_and_tags_as_aws_does() {
+    for (from, to, wanted) in [
+        (
+            "scope_down = { read_only = true }\n",
+            "",
+            "role.scope_down: a federation token may do nothing without a session policy",
+        ),
+        (
+            "scope_down = { read_only = true }\n",
+            "scope_down = { read_only = true }\nsession_tags = { A = { value = \"b\", transitive = true } }\n",
+            "role.session_tags.A: the tags of a federation token go along nowhere",
+        ),
+        (
+            "name = \"Jane\"",
+            "name = \"Jane\"\nscope_down = { read_only = true }",
+            "role.scope_down: AWS takes no session policy for the session of an IAM user",
+        ),
+    ] {
+        let text = METHODS.replace(from, to);
+        assert_ne!(text, METHODS, "{from}");
+        let found = mistakes(&text);
+        assert!(found.iter().any(|mistake| mistake.contains(wanted)), "{wanted}\n{found:#?}");
+    }
+    for (source, wanted) in [
+        ("{ attribute = \"department\", value = \"x\" }", "a tag has one value"),
+        ("{ transitive = true }", "nothing says what its value is"),
+        ("{ attribute = \"department\", transitiv = true }", "did you mean `transitive`?"),
+    ] {
+        let found = mistakes(&EXAMPLE.replace("Department = \"department\"", &format!("Department = {source}")));
+        assert!(found.iter().any(|mistake| mistake.contains(wanted)), "{wanted}\n{found:#?}");
+    }
+}

@@ -193,8 +193,8 @@ impl StsError {
                  its ARN; if none of it is yours, a Rolegate administrator must shorten the catalog's limits or tags."
             }
             Self::PolicyMalformed(_) => {
-                "AWS does not accept the session policy. Check its actions, resources and conditions; IAM's policy \
-                 validator says what is wrong with it."
+                "AWS does not accept the session policy. Check its actions, resources and conditions, and that the account \
+                 has the managed policies it names; IAM's policy validator says what is wrong with it."
             }
             Self::RegionDisabled(_) => {
                 "AWS STS is switched off for this account in the region Rolegate uses. Whoever administers the \
@@ -319,6 +319,7 @@ impl StsError {
             }
             "ValidationError" if says("DurationSeconds exceeds") => Self::DurationAboveMaximum(refusal),
             "PackedPolicyTooLarge" => Self::TagsTooLarge(refusal),
+            "ValidationError" if says("does not exist or is not attachable") => Self::PolicyMalformed(refusal),
             "MalformedPolicyDocument" => Self::PolicyMalformed(refusal),
             "RegionDisabledException" => Self::RegionDisabled(refusal),
             "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" => {

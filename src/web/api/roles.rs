@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{query, wrong};
-use crate::access::{AskedAuthentication, Decision, RoleAccess, Scope};
+use crate::access::{AskedAuthentication, Decision, LimitAnswer, RoleAccess, Scope};
 use crate::aws::AccountId;
 use crate::catalog::RoleId;
 use crate::flows::Ground;
@@ -54,6 +54,8 @@ pub struct RoleEntry {
     pub authentication: Option<AskedAuthentication>,
     /// Whether this sign-in is too old or too weak for it: using it is refused until somebody signs in again.
     pub step_up: bool,
+    /// What sessions are limited to, whatever is asked for; empty where it is only the role that limits them.
+    pub limits: Vec<LimitAnswer>,
     /// The rules that grant it, those that allow the longest sessions first.
     pub reasons: Vec<Reason>,
 }
@@ -216,6 +218,7 @@ fn entry(access: &RoleAccess<'_>, profile: String, step_up: bool) -> RoleEntry {
         max_session_s: access.max_session().as_secs(),
         authentication: access.demand().map(AskedAuthentication::from),
         step_up,
+        limits: LimitAnswer::all_of(access),
         reasons: reasons.collect(),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::body::Members;
 use super::wrong;
-use crate::aws::{PolicyDocument, ScopeDown};
+use crate::aws::{Budget, InvalidSessionPolicy, PolicyDocument, ScopeDown};
 use crate::web::problem::Problem;
 use crate::web::scope_down::refused;
 
@@ -35,6 +35,11 @@ pub(super) fn read(members: &mut Members) -> Result<ScopeDown, Problem> {
     }
     scope.policy = scope.policy.or(policy);
     scope.policy_arns.extend(parsed(&arns)?);
+    // As they were sent: one that is named twice is sent once, and counts twice here.
+    if scope.policy_arns.len() > Budget::MAX_ARNS {
+        let error = InvalidSessionPolicy::TooMany(scope.policy_arns.len());
+        return Err(refused(&error.to_string()).caused_by(error));
+    }
     Ok(scope)
 }
 
@@ -56,7 +61,5 @@ fn policy(value: Option<Value>) -> Result<Option<PolicyDocument>, Problem> {
         Some(document @ Value::Object(_)) => document.to_string(),
         Some(_) => return Err(refused("an inline session policy is a JSON object, or the text of one")),
     };
-    text.parse()
-        .map(Some)
-        .map_err(|error: crate::aws::InvalidSessionPolicy| refused(&error.to_string()).caused_by(error))
+    text.parse().map(Some).map_err(|error: InvalidSessionPolicy| refused(&error.to_string()).caused_by(error))
 }

@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::options::Always;
 use super::shell::{RoleTitle, Shell};
 
 /// `GET /roles/{account}/{role}/why`.
@@ -24,6 +25,8 @@ pub struct Why {
     pub longest_duration: String,
     /// Everything that caps the duration.
     pub limits: Vec<Limit>,
+    /// What sessions are limited to, whatever is chosen.
+    pub always: Vec<Always>,
     /// How one must have signed in, such as `a sign-in within the last 15 min`; empty where that does not matter.
     pub asks: String,
 }
@@ -100,6 +103,10 @@ impl Why {
                 limit("The rule payments-deployers", "4 h", true),
                 limit("Your session at Okta", "until 18:00 UTC", false),
             ],
+            always: vec![Always {
+                by: "The rule payments-oncall, for sessions longer than 1 h".to_owned(),
+                says: vec!["only reading".to_owned(), "only in eu-west-1".to_owned()],
+            }],
             asks: "a sign-in within the last 15 min".to_owned(),
         }
     }

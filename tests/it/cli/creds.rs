@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use serde_json::json;
+
 use super::{Home, Run, script};
 use crate::sandboxed::Sandboxed;
 use crate::tools::{aws, stdout, system_tool};
@@ -65,6 +67,18 @@ async fn keys_can_be_shorter_narrower_newer_and_for_another_region() {
     assert_eq!(field("DurationSeconds"), Some("1800"));
     assert_eq!(field("PolicyArns.member.1.arn"), Some("arn:aws:iam::aws:policy/ReadOnlyAccess"));
     assert!(field("Policy").is_some_and(|policy| policy.contains("2012-10-17")), "{sent:?}");
+    let limits =
+        ["--read-only", "--region-lock", "eu-west-1", "--region-lock", "us-east-1", "--network", "here", "--fresh"];
+    home.run(&["creds", ROLE].iter().chain(&limits).copied().collect::<Vec<_>>()).good();
+    let limited = json!({ "asked": ["only reading", "only in eu-west-1 and us-east-1", "only from the address it is asked for from"] });
+    assert_eq!(world.broker.last_event("issue.intended").await["scope_down"], limited);
+    home.run(&["console", ROLE, "--print", "--read-only"]).good();
+    let opened = world.broker.last_event("issue.intended").await;
+    assert_eq!(
+        (&opened["scope_down"], &opened["delivery"]),
+        (&json!({ "asked": ["only reading"] }), &json!("api:console"))
+    );
+    home.run(&["creds", ROLE, "--region-lock", "moon"]).refused(1, "`moon` is not a valid region");
     let first = home.run(&["creds", ROLE]).good();
     assert_ne!(home.run(&["creds", ROLE, "--fresh"]).good(), first);
     std::fs::write(&policy, "{").unwrap();
