@@ -28,6 +28,12 @@ fn inline(world: &Sandboxed) -> Value {
     serde_json::from_str(&value(world, "Policy").expect("an inline policy")).unwrap()
 }
 
+/// The latest event of a kind.
+async fn latest(world: &Sandboxed, kind: &str) -> Value {
+    let found = world.broker.events().await.into_iter().rfind(|(known, _)| known == kind);
+    found.unwrap_or_else(|| panic!("there is no {kind}")).1
+}
+
 /// The condition of the statement that denies by this operator.
 fn lock(policy: &Value, operator: &str) -> Value {
     let statements = policy["Statement"].as_array().unwrap();
@@ -87,13 +93,13 @@ async fn what_somebody_chooses_in_the_form_reaches_sts_and_the_record_and_stays_
         assert_eq!(lock(&policy, "NotIpAddress")["aws:SourceIp"], "203.0.113.0/24");
     };
     expect(&world);
-    let intent = world.broker.last_event("issue.intended").await;
+    let intent = latest(&world, "issue.intended").await;
     assert_eq!(
         intent["scope_down"],
         json!({ "asked": ["only reading", "only in eu-central-1 and eu-west-1", "only from 203.0.113.0/24"] })
     );
     assert_eq!((&intent["session_policy"], &intent["policy_arns"]), (&inline(&world), &json!([READ_ONLY])));
-    let issued = world.broker.last_event("issue.succeeded").await;
+    let issued = latest(&world, "issue.succeeded").await;
     assert!(issued["packed_percent"].as_u64().unwrap() > 0, "{issued}");
 
     // A new set, a file and the console from that page are limited in the same way.
@@ -129,7 +135,9 @@ async fn a_mistake_in_the_form_loses_nothing_and_asks_aws_nothing() {
         assert_eq!(page.status, 400, "{}", page.body);
         let form = page.form_to(&format!("{READ}/console"));
         assert_eq!((form.value("regions"), form.value("read_only")), (Some("eu-west-1 moon<b>"), Some("true")));
-        assert_eq!((form.value("networks"), form.value("policy")), (Some("203.0.113.0/24"), Some("{ \"Statement\": ")));
+        for kept in [">203.0.113.0/24</textarea>", ">{ &#34;Statement&#34;: </textarea>"] {
+            assert!(page.body.contains(kept), "no `{kept}` in {}", page.body);
+        }
         assert_eq!((form.value("duration"), form.value("destination")), (Some("1800"), Some(fields[1].1)));
         let said = plain(&page.body);
         for words in [
@@ -158,7 +166,7 @@ async fn the_form_tells_what_is_used_and_what_is_left() {
     let mut asha = world.sign_in_as("asha").await;
     let page = check(&mut asha, &[("read_only", "true")]).await;
     let said = read(&page);
-    assert!(said.contains("41 of 2048 characters used, 2007 left; 1 managed policy, 9 more possible."), "{said}");
+    assert!(said.contains("38 of 2048 characters used, 2010 left; 1 managed policy, 9 more possible."), "{said}");
     assert!(said.contains(READ_ONLY), "{said}");
     let policy = r#"{"Statement":{"Effect":"Deny","Action":"s3:DeleteObject","Resource":"*"}}"#;
     let said = read(&check(&mut asha, &[("policy", policy), ("regions", "eu-west-1")]).await);
@@ -176,7 +184,7 @@ async fn the_form_tells_what_is_used_and_what_is_left() {
     assert!(!said.contains("Last time"), "{said}");
     let issued = asha.post(&format!("{READ}/credentials"), &[("read_only", "true")]).await;
     assert_eq!(issued.status, 200, "{}", issued.body);
-    let packed = world.broker.last_event("issue.succeeded").await["packed_percent"].as_u64().unwrap();
+    let packed = latest(&world, "issue.succeeded").await["packed_percent"].as_u64().unwrap();
     let said = read(&asha.open(&format!("{READ}/options")).await);
     assert!(
         said.contains(&format!("Last time, policy and tags took {packed} % of the room AWS has for them.")),
@@ -202,7 +210,7 @@ async fn the_roles_limit_holds_for_everybody_and_whoever_wants_more_is_told_in_t
     let console = asha.post(&format!("{READ}/console"), &[]).await;
     assert!(console.url.path().starts_with("/console"), "{}", console.url);
     let program = Program::of(&world, "asha", Scope::FULL).await;
-    let mut ways = vec![world.broker.last_event("issue.intended").await];
+    let mut ways = vec![latest(&world, "issue.intended").await];
     for (path, body) in [
         (format!("{API}/credentials"), json!({ "fresh": true })),
         (format!("{API}/console"), json!({})),
@@ -210,7 +218,7 @@ async fn the_roles_limit_holds_for_everybody_and_whoever_wants_more_is_told_in_t
     ] {
         let answer = program.post_json(&path, &body).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
-        ways.push(world.broker.last_event("issue.intended").await);
+        ways.push(latest(&world, "issue.intended").await);
     }
     for intent in &ways {
         assert_eq!(intent["policy_arns"], json!([READ_ONLY]));
@@ -226,7 +234,7 @@ async fn the_roles_limit_holds_for_everybody_and_whoever_wants_more_is_told_in_t
     assert!(read(&page).contains(sentence), "{}", page.body);
     let form = page.form_to(&format!("{READ}/console"));
     assert_eq!((form.value("regions"), form.value("from_here")), (Some("eu-north-1"), Some("true")));
-    let denied = world.broker.last_event("issue.denied").await;
+    let denied = latest(&world, "issue.denied").await;
     assert_eq!((&denied["cause"], &denied["role_name"]), (&json!("scope-down"), &json!("ReadOnly")));
     let answer =
         program.post_json(&format!("{API}/console"), &json!({ "scope_down": { "regions": ["eu-north-1"] } })).await;
@@ -246,7 +254,7 @@ async fn what_sts_finds_too_large_comes_back_in_the_form() {
     assert_eq!(page.status, 400, "{}", page.body);
     assert!(read(&page).contains("does not fit into the room AWS has"), "{}", page.body);
     assert_eq!(page.form_to(&format!("{READ}/console")).value("regions"), Some("eu-west-1"));
-    let failed = world.broker.last_event("issue.failed").await;
+    let failed = latest(&world, "issue.failed").await;
     assert_eq!(failed["cause"], "sts-policy-too-large");
     assert!(failed["aws_message"].as_str().unwrap().contains("138%"), "{failed}");
 }
@@ -258,7 +266,7 @@ async fn a_session_may_be_bound_to_where_it_is_asked_for() {
     let answer = program.post(&format!("{API}/credentials")).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(lock(&inline(&world), "NotIpAddress")["aws:SourceIp"], "127.0.0.1");
-    let intent = world.broker.last_event("issue.intended").await;
+    let intent = latest(&world, "issue.intended").await;
     assert_eq!(intent["scope_down"], json!({ "role": ["only from the address it is asked for from"] }));
     // The container protocol, which says nothing of its own.
     let answer = program.get("/api/v1/container/111122223333/ReadOnly").await;
