@@ -20,8 +20,9 @@ async function check() {
   } catch { /* no answer: the buttons say it again */ }
 }
 
-form.querySelector(".check").hidden = true;
+if (outcome) form.querySelector(".check").hidden = true;
 form.addEventListener("input", () => {
+  if (!outcome) return;
   clearTimeout(timer);
   timer = setTimeout(check, 400);
 });

@@ -11,7 +11,7 @@ use super::scope_down::{self, FieldErrors};
 use super::session::{CsrfForm, SignedIn};
 use super::{caller, context, data, here, page, views};
 use crate::access::{Denied, LimitAnswer, RoleAccess};
-use crate::aws::{AccountId, Budget, Network, RoleName, ScopeDown, SessionDuration, SessionPolicy};
+use crate::aws::{AccountId, Budget, CannotCompose, Network, RoleName, ScopeDown, SessionDuration, SessionPolicy};
 use crate::catalog::Catalog;
 use crate::flows::Ground;
 use crate::flows::current::CurrentCatalog;
@@ -132,6 +132,11 @@ fn view(
         role: role_title(access),
         destination: text("destination"),
         durations: views::duration_steps(duration, access.max_session()),
+        cannot: match &access.role().method {
+            method if method.takes_session_policy() => String::new(),
+            _ => scope_down::sentence(&CannotCompose::NotTaken.to_string()),
+        },
+        console: access.role().method.no_console().is_none(),
         always: LimitAnswer::all_of(access).into_iter().map(always).collect(),
         always_reads: access.limits_for(duration).into_iter().any(reads),
         typed: views::options::Typed {

@@ -23,6 +23,10 @@ pub struct OptionsPage {
     /// May be empty.
     pub destination: String,
     pub durations: Arc<[DurationStep]>,
+    /// Why sessions cannot be limited; empty where they can.
+    pub cannot: String,
+    /// Whether AWS opens the console with such a session.
+    pub console: bool,
     /// What holds whatever is chosen.
     pub always: Vec<Always>,
     /// What was typed.
@@ -88,6 +92,8 @@ impl OptionsPage {
             role: RoleTitle::sample(),
             destination: String::new(),
             durations: duration_steps(SessionDuration::HOUR, SessionDuration::MAX),
+            cannot: String::new(),
+            console: true,
             always: Vec::new(),
             typed: Typed::default(),
             errors: FieldErrors::default(),
@@ -157,7 +163,16 @@ impl OptionsPage {
             typed: Typed { regions: "us-east-1".to_owned(), ..Typed::default() },
             ..limited.clone()
         };
+        let unlimited = Self {
+            cannot:
+                "AWS takes no session policy for the session of an IAM user, so it cannot be limited to less than the \
+                     user may do."
+                    .to_owned(),
+            console: false,
+            ..plain.clone()
+        };
         vec![
+            ("options-unlimited", unlimited),
             ("options", plain),
             ("options-limited", limited),
             ("options-wrong", wrong),
