@@ -8,6 +8,32 @@ use url::Url;
 use super::{DEMO_CONNECTOR, DEMO_OIDC_CONNECTOR, DEMO_OIDC_SECRET, DEMO_WORKLOAD_CONNECTOR, World, idp};
 use crate::aws::Partition;
 
+/// Roles that are reached otherwise than by SAML, which the world leaves to the catalog.
+const OTHER_METHODS: &str = r#"
+[[role]]
+account = "195530284716"
+name = "oidc/Publisher"
+description = "Publish the website. This account trusts Rolegate as OpenID provider"
+max_session = "4h"
+method = "web-identity"
+
+[[role]]
+account = "208174930265"
+name = "oidc/Reader"
+description = "Look around. Its trust policy asks for tokens that were made for it"
+max_session = "8h"
+method = "web-identity"
+
+[[rule]]
+id = "by-web-identity"
+description = "The platform team, by a token instead of an assertion"
+when = { groups = "platform-admins" }
+grant = [
+    { account = "195530284716", role = "oidc/Publisher" },
+    { account = "208174930265", role = "oidc/Reader" },
+]
+"#;
+
 /// Who may do what. Every way to write a condition or a selection is used once.
 const RULES: &str = r#"
 [support]
@@ -180,6 +206,7 @@ attribute = "email"
             let _ = writeln!(out, "authentication = {{ max_age = {max_age}, contexts = [{contexts}] }}");
         }
     }
+    out.push_str(OTHER_METHODS);
     out.push_str(RULES);
     out
 }

@@ -51,6 +51,7 @@ mod strangers;
 mod tokens;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod tools;
+mod web_identity;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod wire;
 mod workload;
