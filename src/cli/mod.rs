@@ -60,7 +60,7 @@ enum Command {
     Catalog(StoreCommand<catalog::CatalogArgs>),
     /// Explain who may use which role, and why or why not
     Access(StoreCommand<access::AccessArgs>),
-    /// Test connectors and what AWS accounts read from this side, and show what to enter at providers
+    /// Test connectors and what AWS reads of us, and show what to enter at providers
     ///
     /// Nothing is changed. Exits with 0 when nothing stops sign-ins, warnings or not; with 1 when something does; with 2
     /// when that cannot be said, such as about a connector that is not in the catalog or a test sign-in nobody finished.
