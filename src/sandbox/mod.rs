@@ -6,8 +6,10 @@
 //! | Path | What |
 //! | --- | --- |
 //! | `POST /`, `GET /?Action=…` | [`sts`]: all ways to a session, and whose a session is |
+//! | `/` with `Version=2010-05-08` | [`iam_query`]: roles, users, keys, policies, providers; [`iam`] holds them |
+//! | `/s3/…` | [`s3`]: buckets and objects, to see what a session may do |
 //! | `/federation`, `/oauth` | [`federation`]: credentials become a console session |
-//! | `/console/…` | [`console`]: who you are, until when |
+//! | `/console/…` | [`console`]: who you are, until when, and what you may do |
 //! | `/idp/…` | [`idp`]: people to sign in as, by SAML and by OpenID Connect; tokens for CI jobs |
 //! | `POST /simulate` | [`simulate`]: may this one do that, and which statement says so |
 //! | `GET /mfa` | the codes that users' MFA devices show now |
@@ -29,9 +31,11 @@
 //! With `--any-loopback-service-provider` nobody on this machine has to be registered: whoever asks for answers on a loopback
 //! address is answered, and any client secret will do.
 //!
-//! Where AWS does not say what it does, the stricter way was taken. Known differences: access key ids begin with `SBOX`,
-//! so that no scanner takes them for leaked ones; encrypted assertions are not opened; nothing is throttled unless a fault
-//! says so; packed sizes are estimated; the console keeps several sessions of one browser, as AWS does for people who switched that on.
+//! Where AWS does not say what it does, the stricter way was taken. Known differences: access key ids begin with `SBOX`
+//! and `SBUK`, so that no scanner takes them for leaked ones; encrypted assertions are not opened; nothing is throttled unless a
+//! fault says so; packed sizes are estimated; IAM's changes count at once; a bucket answers in every region of its
+//! partition and has no policy; the console keeps several sessions of one browser, as AWS does for people who switched that
+//! on. `docs/sandbox.md` is for people who use it.
 
 pub mod authorize;
 mod catalog;

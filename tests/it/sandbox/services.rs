@@ -523,3 +523,68 @@ fn a_bucket_that_cannot_be_is_named() {
         assert!(said.contains(words), "{said}");
     }
 }
+
+/// The text of a fenced block after a line, and what comes after it.
+fn fenced<'a>(page: &'a str, fence: &str) -> Option<(&'a str, &'a str)> {
+    let from = page.find(&format!("\n```{fence}\n"))? + fence.len() + 5;
+    let to = from + page[from..].find("\n```")?;
+    Some((&page[from..to], &page[to + 4..]))
+}
+
+/// `command # refused: words` must fail and say so.
+fn checked(line: &str) -> String {
+    match line.split_once(" # refused: ") {
+        None => line.to_owned(),
+        Some((command, words)) => format!(
+            "if said=$({command} 2>&1); then echo 'was not refused: {command}' >&2; exit 1; fi\n\
+             case \"$said\" in *'{words}'*) ;; *) echo \"$said\" >&2; exit 1;; esac"
+        ),
+    }
+}
+
+#[test]
+fn the_walk_in_the_documentation_can_be_pasted() {
+    let page = std::fs::read_to_string(tools::repository().join("docs/sandbox.md")).unwrap();
+    let walk = page.split("\n## A walk in ten minutes\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let (company, mut rest) = fenced(walk, "toml").unwrap();
+    let address = format!("127.0.0.1:{}", tools::free_port());
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("company.toml"), company).unwrap();
+    // Whatever happens, nothing is left running.
+    let mut script = "set -eu -o pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\nset -m\n".to_owned();
+    let (mut blocks, mut refusals) = (0, 0);
+    while let Some((block, after)) = fenced(rest, "sh") {
+        rest = after;
+        blocks += 1;
+        refusals += block.matches(" # refused: ").count();
+        for line in block.replace("127.0.0.1:8081", &address).lines() {
+            script.push_str(&checked(line));
+            script.push('\n');
+        }
+    }
+    assert!(blocks >= 7 && refusals >= 4, "{blocks} blocks and {refusals} refusals: does this test still read them?");
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_rolegate")).parent().unwrap().to_owned();
+    let tools_folder = tools::python_tool("aws").parent().unwrap().to_owned();
+    let system = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths([program, tools_folder].into_iter().chain(std::env::split_paths(&system))).unwrap();
+    let mut command = std::process::Command::new(tools::system_tool("bash"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
+    }
+    let run = command
+        .args(["-c", &script])
+        .env("PATH", path)
+        .env("HOME", folder.path())
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_PAGER", "")
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(run.status.success(), "{}\n{}", words(&run.stdout), words(&run.stderr));
+    let said = words(&run.stdout);
+    assert!(said.contains("Buy milk."), "{said}");
+    assert!(said.contains("\"throttled\": 3"), "{said}");
+}
