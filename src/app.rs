@@ -300,6 +300,7 @@ impl App {
                     ..StsSettings::default()
                 },
                 Arc::clone(&ground.clock),
+                Arc::clone(&ground.rng),
             ),
             federation: Federation::new(
                 http.clone(),
@@ -321,6 +322,7 @@ impl App {
         registry.add(Arc::new(Build));
         registry.add(Arc::new(Process { started: ground.clock.now().as_second() }));
         registry.add(Arc::clone(&ground.figures) as Arc<dyn Source>);
+        registry.add(issuer.sts_figures());
 
         let catalog = CurrentCatalog::new(ground.store.clone());
         let connectors =
@@ -530,7 +532,7 @@ impl App {
     }
 
     /// Removes what has expired, forgets idle rate-limit keys, drops credentials of those who left elsewhere, keeps
-    /// metadata fresh.
+    /// metadata fresh, looks whether an STS that was out is back.
     fn background(&self) -> Vec<tokio::task::JoinHandle<()>> {
         let ground = self.ground.clone();
         let (limits, issue) = (self.services.limits.clone(), self.services.issue.clone());
@@ -584,7 +586,12 @@ impl App {
                 }
             }
         });
-        vec![housekeeping, metadata, keys, departures]
+        let issue = self.services.issue.clone();
+        let looks = tokio::spawn(every(Duration::from_secs(1), move || {
+            let issue = issue.clone();
+            async move { issue.issuer.look_at_sts().await }
+        }));
+        vec![housekeeping, metadata, keys, departures, looks]
     }
 }
 

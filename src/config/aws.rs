@@ -41,7 +41,7 @@ static CONSOLE_ORIGINS: Setting = Setting::optional("aws.console_origins", "none
 static CONNECT_TIMEOUT: Setting = Setting::new("aws.connect_timeout", "2s");
 static ATTEMPT_TIMEOUT: Setting = Setting::new("aws.attempt_timeout", "5s");
 static TOTAL_TIMEOUT: Setting = Setting::new("aws.total_timeout", "12s");
-static MAX_ATTEMPTS: Setting = Setting::new("aws.max_attempts", "3");
+static MAX_ATTEMPTS: Setting = Setting::new("aws.max_attempts", "20");
 
 #[derive(Debug, Clone)]
 pub struct AwsConfig {
@@ -64,9 +64,9 @@ pub struct AwsConfig {
     pub connect_timeout: Duration,
     /// The longest one try of a call may take.
     pub attempt_timeout: Duration,
-    /// The longest a call may take in one region, all tries together.
+    /// The longest a call may take in all regions, with all tries and pauses.
     pub total_timeout: Duration,
-    /// How often a call is tried in one region, the first time included.
+    /// How often a call is tried in all regions together, the first time included.
     pub max_attempts: u32,
 }
 
@@ -94,7 +94,7 @@ pub(super) fn read(reader: &mut Reader) -> AwsConfig {
         connect_timeout: reader.value(&CONNECT_TIMEOUT, bounded()),
         attempt_timeout: reader.value(&ATTEMPT_TIMEOUT, bounded()),
         total_timeout: reader.value(&TOTAL_TIMEOUT, bounded()),
-        max_attempts: reader.value(&MAX_ATTEMPTS, number(1, 10)),
+        max_attempts: reader.value(&MAX_ATTEMPTS, number(1, 50)),
     };
     if config.attempt_timeout > config.total_timeout {
         reader.clash(&ATTEMPT_TIMEOUT, "write no more than aws.total_timeout");

@@ -1,7 +1,7 @@
 //! A circuit breaker: an endpoint that keeps failing is left alone for a while.
 //!
 //! ```text
-//!             FAILURES in a row within WINDOW                 COOL_DOWN later
+//!             failures in a row within WINDOW                  COOL_DOWN later
 //!   closed ─────────────────────────────────▶ open ─────────────────────────────▶ half-open
 //!   (calls pass) ◀───────────────┐            (no call passes) ◀────────────────  (one call passes, the probe)
 //!                                │                               no answer           │
@@ -9,13 +9,20 @@
 //!                                                     an answer
 //! ```
 //!
-//! An endpoint that is out is therefore called once per [`COOL_DOWN`] at most. A probe that never reports, because
+//! How many failures are enough depends on what is lost: where another region is well, four; where there is none, ten, since then to
+//! leave it alone is to refuse everybody. A call that got no answer in time counts twice: somebody waited for it.
+//!
+//! An endpoint that is out is called once per [`COOL_DOWN`] at most. A probe that never reports, because
 //! whoever sent it has gone, keeps nobody waiting: it counts as unanswered when its cool-down is over.
+//!
+//! A throttled call is answered, and so is a refused one: the endpoint is alive.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// So many failures in a row open the breaker: one person's bad luck does not, with all the tries each call has.
-pub(super) const FAILURES: usize = 5;
+/// So many failures in a row open the breaker where there is no other endpoint to ask.
+pub(super) const FAILURES: usize = 10;
+/// And so many where there is.
+pub(super) const FAILURES_BESIDE_ANOTHER: usize = 4;
 /// Failures further apart than this have nothing to do with each other.
 pub(super) const WINDOW: SignedDuration = SignedDuration::from_secs(60);
 /// How long an open breaker lets nothing pass; the same again after every probe.
@@ -24,10 +31,13 @@ pub(super) const COOL_DOWN: SignedDuration = SignedDuration::from_secs(10);
 /// The state of one endpoint, as far as its answers tell.
 #[derive(Debug)]
 pub(super) enum Breaker {
-    /// When each of the latest failures was, with no answer since; fewer than [`FAILURES`].
+    /// When each of the latest failures was, with no answer since.
     Closed(Vec<Timestamp>),
-    /// Open since then; or, once a probe was let through, since the probe.
-    Open(Timestamp),
+    Open {
+        since: Timestamp,
+        /// When it opened; or, once a probe was let through, when that was.
+        tried: Timestamp,
+    },
 }
 
 /// Leave to make one call.
@@ -37,6 +47,15 @@ pub(super) enum Pass {
     Normal,
     /// The endpoint was out: this call finds out whether it still is.
     Probe,
+}
+
+/// What a call came to that got no answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failure {
+    /// Whether its time was up.
+    pub slow: bool,
+    /// Whether another endpoint is well and can be asked.
+    pub another: bool,
 }
 
 impl Default for Breaker {
@@ -50,7 +69,15 @@ impl Breaker {
     pub fn lets_pass(&self, now: Timestamp) -> bool {
         match self {
             Self::Closed(_) => true,
-            Self::Open(since) => !within(COOL_DOWN, *since, now),
+            Self::Open { tried, .. } => !within(COOL_DOWN, *tried, now),
+        }
+    }
+
+    /// Since when it is open.
+    pub fn open_since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Closed(_) => None,
+            Self::Open { since, .. } => Some(*since),
         }
     }
 
@@ -61,8 +88,8 @@ impl Breaker {
         }
         match self {
             Self::Closed(_) => Some(Pass::Normal),
-            Self::Open(since) => {
-                *since = now;
+            Self::Open { tried, .. } => {
+                *tried = now;
                 Some(Pass::Probe)
             }
         }
@@ -72,20 +99,28 @@ impl Breaker {
     ///
     /// It need not be the probe: a slow answer to an earlier call shows as well that the endpoint is back.
     pub fn answered(&mut self) -> bool {
-        let was_open = matches!(self, Self::Open(_));
+        let was_open = self.open_since().is_some();
         *self = Self::default();
         was_open
     }
 
+    /// The endpoint answered, though not to a call that counts for somebody. It is tried again, and the next failure or two
+    /// open the breaker as before.
+    pub fn stirred(&mut self, now: Timestamp) {
+        if self.open_since().is_some() {
+            *self = Self::Closed(vec![now; FAILURES - 2]);
+        }
+    }
+
     /// A call got no answer. Returns whether that opened the breaker.
-    pub fn failed(&mut self, now: Timestamp) -> bool {
+    pub fn failed(&mut self, failure: Failure, now: Timestamp) -> bool {
         // When it is open already: the probe's cool-down is running, and of calls made before it opened we know enough.
         let Self::Closed(failures) = self else { return false };
         failures.retain(|failure| within(WINDOW, *failure, now));
-        failures.push(now);
-        let opens = failures.len() >= FAILURES;
+        failures.extend(std::iter::repeat_n(now, if failure.slow { 2 } else { 1 }));
+        let opens = failures.len() >= if failure.another { FAILURES_BESIDE_ANOTHER } else { FAILURES };
         if opens {
-            *self = Self::Open(now);
+            *self = Self::Open { since: now, tried: now };
         }
         opens
     }

@@ -4,15 +4,18 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::assertion::{self, Assertion, Opened};
 use super::console::ConsoleDestination;
 use super::federation::{ConsoleLogin, Federation, FederationError};
+use super::figures::StsFigures;
 use super::sts::{
     Answer, AssumeRoleWithSaml, AssumeRoleWithWebIdentity, GetFederationToken, GetSessionToken, LongTermKey, Operation,
-    Sts, StsError,
+    Reason, Sts, StsError,
 };
 use super::web_identity::{self, Minter, NoKey, Statement, Token, TokenError};
 use crate::access::{Entry, Federation as Believes, Means, Permit};
@@ -98,6 +101,20 @@ pub struct Issuer {
     parts: Arc<Parts>,
     /// As many signatures at once as there are processors: a crowd waits here rather than on every blocking thread.
     signing: Arc<Semaphore>,
+}
+
+/// Whether STS can be reached, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StsReach {
+    Well,
+    /// Where it should be asked it does not answer, and another region is asked.
+    Elsewhere {
+        since: Timestamp,
+    },
+    /// Nowhere.
+    Out {
+        since: Timestamp,
+    },
 }
 
 /// Credentials, and how they came about. Only an [`Issuer`] makes one, from a permit.
@@ -205,6 +222,12 @@ impl IssueError {
         }
     }
 
+    /// When trying again is worth it, for what is temporary.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.sts().and_then(StsError::retry_after)
+    }
+
     /// What a person is told.
     #[must_use]
     pub fn sentence(&self) -> Cow<'static, str> {
@@ -288,6 +311,35 @@ impl Issuer {
         Self { parts: Arc::new(parts), signing: Arc::new(Semaphore::new(signatures)) }
     }
 
+    /// What is counted of the calls of STS.
+    #[must_use]
+    pub fn sts_figures(&self) -> Arc<StsFigures> {
+        self.parts.sts.figures()
+    }
+
+    /// Looks whether an STS that is left alone answers again; costs nothing where none is.
+    pub async fn look_at_sts(&self) {
+        self.parts.sts.look().await;
+    }
+
+    /// Whether every STS is well that was called so far.
+    #[must_use]
+    pub fn is_sts_well(&self) -> bool {
+        self.parts.sts.is_well()
+    }
+
+    /// How STS is reached for what has `first` for its region.
+    #[must_use]
+    pub fn sts_reach(&self, partition: Partition, first: Option<&Region>) -> StsReach {
+        let out = self.parts.sts.left_alone(partition, &self.parts.regions.in_order(partition, first));
+        match (out.first().copied().flatten(), out.iter().copied().collect::<Option<Vec<Timestamp>>>()) {
+            (None, _) => StsReach::Well,
+            // All are out; the trouble is as old as the last of them that went.
+            (Some(_), Some(all)) => StsReach::Out { since: all.into_iter().max().unwrap_or(Timestamp::MAX) },
+            (Some(since), None) => StsReach::Elsewhere { since },
+        }
+    }
+
     /// Spends a permit, by the means it names.
     ///
     /// When STS says the role allows no sessions this long, it is asked once more for one hour, which every role allows;
@@ -303,7 +355,9 @@ impl Issuer {
                 let asked = permit.duration();
                 let first = self.enter(&permit, &entry, asked, permit.session_policy()).await;
                 let (granted, (answer, proof)) = match first {
-                    Err(IssueError::Sts(StsError::DurationAboveMaximum(_))) if asked > SessionDuration::HOUR => {
+                    Err(IssueError::Sts(StsError::Refused(Reason::DurationAboveMaximum, _)))
+                        if asked > SessionDuration::HOUR =>
+                    {
                         let hour = SessionDuration::HOUR;
                         (hour, self.enter(&permit, &entry, hour, permit.session_policy()).await?)
                     }

@@ -19,6 +19,7 @@ mod endpoint;
 #[cfg(test)]
 mod fake;
 pub mod federation;
+mod figures;
 pub mod formats;
 mod issuer;
 pub mod metadata;
@@ -28,6 +29,7 @@ pub mod web_identity;
 
 pub use console::{ConsoleDestination, Consoles, DestinationRefused};
 pub use federation::{ConsoleLogin, FederationError};
+pub use figures::StsFigures;
 pub use formats::Format;
-pub use issuer::{Console, IssueError, Issued, Issuer, Mfa, Parts, Passed, Proof, Regions, Step};
+pub use issuer::{Console, IssueError, Issued, Issuer, Mfa, Parts, Passed, Proof, Regions, Step, StsReach};
 pub use sts::StsError;

@@ -167,7 +167,7 @@ async fn send(
 }
 
 /// Spec: RFC 9110, section 5.6.7; only the form that servers have to write.
-fn http_date(text: &str) -> Option<Timestamp> {
+pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 

@@ -413,7 +413,10 @@ impl From<IssueFlowError> for Problem {
                 problem.member("link", deep_link(role))
             }
             IssueFlowError::TooOften(early) => problem.retry_after(early.wait),
-            IssueFlowError::Issue(error) => problem.detail(error.sentence()),
+            IssueFlowError::Issue(error) => match error.retry_after() {
+                Some(wait) => problem.detail(error.sentence()).retry_after(wait),
+                None => problem.detail(error.sentence()),
+            },
             IssueFlowError::Federation(error) => problem.detail(error.sentence()),
             _ => problem,
         };

@@ -192,6 +192,7 @@ async fn an_sts_that_is_not_ours_takes_our_assertion_and_its_keys_work() {
                 ..StsSettings::default()
             },
             Arc::new(SystemClock),
+            Arc::new(SystemRng),
         ),
         federation: Federation::new(http, FederationSettings::new(home)),
         regions: Regions::default(),

@@ -29,7 +29,7 @@ fn issuer(endpoint: &Url) -> Issuer {
         entity_id: "https://broker.example/".to_owned(),
         signer: KEY.clone(),
         tokens: Minter { issuer: "https://broker.example".to_owned(), keys: Arc::new(OneKey(KEY.clone())) },
-        sts: Sts::new(http.clone(), sts, clock.clone()),
+        sts: Sts::new(http.clone(), sts, clock.clone(), Arc::new(SeededRng::new(4))),
         federation: Federation::new(http, federation),
         regions: Regions::default(),
         clock,

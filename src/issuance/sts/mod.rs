@@ -10,16 +10,18 @@ mod get_federation_token;
 mod get_session_token;
 mod http;
 mod operation;
+mod reason;
 
 pub use addresses::Addresses;
 pub(super) use assume_role::AssumeRole;
 pub(super) use assume_role_with_saml::AssumeRoleWithSaml;
 pub(super) use assume_role_with_web_identity::AssumeRoleWithWebIdentity;
 pub use client::{Sts, StsSettings};
-pub use error::{DeniedAction, Refusal, StsError};
+pub use error::{Refusal, StsError};
 pub(super) use get_federation_token::GetFederationToken;
 pub(super) use get_session_token::GetSessionToken;
 pub(super) use operation::{Answer, LongTermKey, Operation};
+pub use reason::{Explanation, Reason};
 
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ use super::assume_role_with_web_identity::AssumeRoleWithWebIdentity;
 use super::error::StsError;
 use super::get_federation_token::GetFederationToken;
 use super::get_session_token::GetSessionToken;
+use super::reason::Reason;
 use crate::access::SessionTag;
 use crate::aws::{AccessKeyId, Credentials, PolicyArn, Region, SessionPolicy};
 
@@ -64,7 +65,20 @@ impl Operation<'_> {
         }
     }
 
-    /// Sends it. `here` says where, and how often to try.
+    /// Whether it may be sent again when nobody knows whether STS has seen it. What holds a code that counts once may not: the
+    /// second time it would be refused as wrong.
+    #[must_use]
+    pub const fn may_repeat(&self) -> bool {
+        match self {
+            Self::AssumeRoleWithSaml(_)
+            | Self::AssumeRoleWithWebIdentity(_)
+            | Self::AssumeRole(_)
+            | Self::GetFederationToken(_) => true,
+            Self::GetSessionToken(_) => false,
+        }
+    }
+
+    /// Sends it once. `here` says where.
     pub async fn send(&self, sdk: &Client, here: Builder, region: &Region) -> Result<Answer, StsError> {
         match self {
             Self::AssumeRole(operation) => operation.send(sdk, here, region).await,
@@ -110,7 +124,9 @@ pub(super) fn policy_arns(policy: &SessionPolicy) -> Option<Vec<PolicyDescriptor
 /// STS packs tags and policies into one; where there is a policy, it is the part that can be left out.
 pub(super) fn blame_the_policy(error: StsError, policy: &SessionPolicy) -> StsError {
     match error {
-        StsError::TagsTooLarge(refusal) if !policy.is_none() => StsError::PolicyTooLarge(refusal),
+        StsError::Refused(Reason::TagsTooLarge, refusal) if !policy.is_none() => {
+            StsError::Refused(Reason::PolicyTooLarge, refusal)
+        }
         error => error,
     }
 }

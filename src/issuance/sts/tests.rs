@@ -8,7 +8,7 @@ use super::addresses::Place;
 use super::*;
 use crate::aws::{EndpointKind, Partition, Region, RoleArn, SessionName, SessionPolicy, SourceIdentity};
 use crate::issuance::assertion::Assertion;
-use crate::issuance::breaker::FAILURES;
+use crate::issuance::breaker::{FAILURES, FAILURES_BESIDE_ANOTHER, Failure};
 use crate::issuance::fake::{Fake, KEY, NOW, ROLE, Reply, asha, form, hour};
 use crate::issuance::web_identity::{self, Statement};
 use crate::sys::{Clock as _, ManualClock, SeededRng};
@@ -21,7 +21,8 @@ fn sts(max_attempts: u32, endpoint: Option<&Url>, clock: &Arc<ManualClock>) -> S
         max_attempts,
         backoff: Duration::from_millis(1),
     };
-    Sts::new(crate::sys::http::client(Duration::from_secs(2)).unwrap(), settings, clock.clone())
+    let http = crate::sys::http::client(Duration::from_secs(2)).unwrap();
+    Sts::new(http, settings, clock.clone(), Arc::new(SeededRng::new(5)))
 }
 
 fn clock() -> Arc<ManualClock> {
@@ -95,116 +96,22 @@ async fn the_request_is_unsigned_and_says_exactly_what_was_asked() {
     assert_eq!(form, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
 }
 
-/// The texts are those of the service; see the error table for `AssumeRoleWithSAML`.
+/// What each refusal means is told beside the table of reasons.
 #[tokio::test]
-async fn every_refusal_says_who_must_fix_what() {
-    let invalid = "InvalidIdentityToken";
-    let cases = [
-        (
-            400,
-            "ExpiredTokenException",
-            "Token must be redeemed within 5 minutes of issuance",
-            "sts-assertion-expired",
-            "clock",
-        ),
-        (400, invalid, "Response signature invalid", "sts-signature-invalid", "upload the current one"),
-        (
-            400,
-            invalid,
-            "Response signature invalid (Service: AWSOpenIdDiscoveryService; Status Code: 400)",
-            "sts-signature-invalid",
-            "metadata",
-        ),
-        (
-            400,
-            invalid,
-            "Specified provider doesn't exist (Service: AWSOpenIdDiscoveryService; Status Code: 400; Error Code: AuthSamlManifestNotFoundException)",
-            "sts-provider-missing",
-            "must create it",
-        ),
-        (
-            400,
-            invalid,
-            "Issuer not present in specified provider (service: AWSOpenIdDiscoveryService; status code: 400)",
-            "sts-issuer-mismatch",
-            "another identity provider",
-        ),
-        (
-            400,
-            invalid,
-            "SAML Assertion doesn't contain the requested Role and Metadata in the attributes",
-            "sts-pair-missing",
-            "pair of role",
-        ),
-        (400, invalid, "RoleSessionName is required in AuthnResponse", "sts-assertion-refused", "audit"),
-        (403, "IDPRejectedClaim", "no", "sts-assertion-refused", "audit"),
-        (
-            400,
-            invalid,
-            "No OpenIDConnect provider found in your account for https://aws.corp.example",
-            "sts-oidc-provider-missing",
-            "create it",
-        ),
-        (400, invalid, "Incorrect token audience", "sts-audience-unknown", "client IDs"),
-        (
-            400,
-            invalid,
-            "Couldn't retrieve verification key from your identity provider,  please reference \
-             AssumeRoleWithWebIdentity documentation for requirements",
-            "sts-keys-unreachable",
-            "public keys",
-        ),
-        (
-            403,
-            "AccessDenied",
-            "Not authorized to perform sts:AssumeRoleWithWebIdentity",
-            "sts-trust-policy-refuses",
-            "does not trust",
-        ),
-        (
-            403,
-            "AccessDenied",
-            "Not authorized to perform sts:AssumeRoleWithSAML",
-            "sts-trust-policy-refuses",
-            "does not trust",
-        ),
-        (403, "AccessDenied", "Access denied", "sts-trust-policy-refuses", "does not trust"),
-        (403, "AccessDenied", "Not authorized to perform sts:TagSession", "sts-trust-policy-refuses", "sts:TagSession"),
-        (
-            403,
-            "AccessDenied",
-            "Not authorized to perform sts:SetSourceIdentity",
-            "sts-trust-policy-refuses",
-            "sts:SetSourceIdentity",
-        ),
-        (
-            400,
-            "ValidationError",
-            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
-            "sts-duration-above-maximum",
-            "shorter",
-        ),
-        (400, "ValidationError", "1 validation error detected", "sts-unknown", "does not understand"),
-        (
-            400,
-            "PackedPolicyTooLarge",
-            "Packed size of session tags consumes 138% of allotted space.",
-            "sts-tags-too-large",
-            "fewer or",
-        ),
-        (400, "MalformedPolicyDocument", "Syntax errors in policy.", "sts-policy-malformed", "session policy"),
-        (403, "RegionDisabledException", "STS is not activated in this region", "sts-region-disabled", "region"),
-        (404, "SomethingNew", "what", "sts-unknown", "does not understand"),
-    ];
-    for (status, code, message, stable, sentence) in cases {
+async fn a_refusal_keeps_the_words_of_sts_and_shows_them_to_nobody() {
+    for (status, code, message, stable) in [
+        (403, "AccessDenied", "Not authorized to perform sts:TagSession", "sts-tags-not-allowed"),
+        (400, "InvalidIdentityToken", "Response signature invalid", "sts-signature-invalid"),
+        (404, "SomethingNew", "what", "sts-unknown"),
+    ] {
         let error = refused(status, code, message).await;
-        assert_eq!(error.code(), stable, "{message}");
-        assert!(error.sentence().contains(sentence), "{message}: {}", error.sentence());
+        assert_eq!(error.code(), stable);
         let refusal = error.refusal().unwrap();
         assert_eq!((refusal.code.as_str(), refusal.message.as_str()), (code, message));
         assert_eq!(refusal.request_id.as_deref(), Some("99999999-2222-3333-4444-555555555555"));
-        assert!(!error.is_temporary());
-        assert!(!error.sentence().contains(code), "a person is not shown STS's text");
+        assert!(error.to_string().contains(message) && error.to_string().contains("99999999-2222"), "{error}");
+        assert!(!error.is_temporary() && error.retry_after().is_none());
+        assert!(!error.sentence().contains(code) && !error.sentence().contains(message));
     }
 }
 
@@ -300,7 +207,7 @@ async fn an_assertion_echoed_in_a_refusal_is_not_kept() {
     assert!(long.refusal().unwrap().message.len() < 520);
 }
 
-/// STS in some regions, each a fake, asked without retries.
+/// STS in some regions, each a fake; one alone is asked without retries.
 struct World {
     sts: Sts,
     clock: Arc<ManualClock>,
@@ -311,7 +218,8 @@ impl World {
     fn of(regions: &[(&str, &Fake)]) -> Self {
         let clock = clock();
         let places = regions.iter().map(|(name, fake)| Place { region: region(name), url: fake.url.clone() });
-        Self { sts: sts(1, None, &clock), places: places.collect(), clock }
+        let attempts = if regions.len() == 1 { 1 } else { 6 };
+        Self { sts: sts(attempts, None, &clock), places: places.collect(), clock }
     }
 
     /// The region that answered, or the code of the error.
@@ -323,7 +231,8 @@ impl World {
     /// Has a region fail until it is left alone.
     fn break_down(&self, place: usize) {
         let endpoint = self.sts.endpoints.of(&self.places[place].url);
-        (0..FAILURES).for_each(|_| endpoint.failed(&StsError::TimedOut, self.clock.now()));
+        let quick = Failure { slow: false, another: false };
+        (0..FAILURES).for_each(|_| endpoint.failed("AssumeRoleWithSAML", &StsError::TimedOut, quick, self.clock.now()));
     }
 }
 
@@ -359,10 +268,10 @@ async fn an_endpoint_that_keeps_failing_is_left_alone_and_says_so_at_once() {
 async fn a_fallback_region_answers_for_one_that_fails_and_soon_without_asking_it() {
     let (main, fallback) = (Fake::answering(vec![failing()]).await, Fake::answering(vec![well()]).await);
     let world = World::of(&[("eu-west-1", &main), ("eu-central-1", &fallback)]);
-    for _ in 0..FAILURES + 3 {
+    for _ in 0..FAILURES_BESIDE_ANOTHER + 3 {
         assert_eq!(world.ask().await.as_deref(), Ok("eu-central-1"));
     }
-    assert_eq!(main.requests().len(), FAILURES);
+    assert_eq!(main.requests().len(), FAILURES_BESIDE_ANOTHER);
     let body = |request: &String| request.split_once("\r\n\r\n").unwrap().1.to_owned();
     assert_eq!(body(&main.requests()[0]), body(&fallback.requests()[0]), "the same is asked, with the same assertion");
 }
@@ -392,8 +301,7 @@ async fn a_probe_that_is_answered_brings_the_main_region_back() {
 async fn of_a_crowd_one_is_the_probe_and_its_call_is_tried_once() {
     let slow_and_failing = Reply { delay: Duration::from_millis(100), ..failing() };
     let (main, fallback) = (Fake::answering(vec![slow_and_failing]).await, Fake::answering(vec![well()]).await);
-    let mut world = World::of(&[("eu-west-1", &main), ("eu-central-1", &fallback)]);
-    world.sts = sts(3, None, &world.clock);
+    let world = World::of(&[("eu-west-1", &main), ("eu-central-1", &fallback)]);
     world.break_down(0);
     world.clock.advance_secs(10);
     let crowd = futures_util::future::join_all((0..10).map(|_| world.ask())).await;
@@ -463,7 +371,7 @@ async fn a_full_endpoint_sends_people_to_the_next_and_is_not_held_against_it() {
     for _ in 0..crate::issuance::endpoint::CALLS {
         in_hand.push(endpoint.enter(&*world.clock).await.unwrap());
     }
-    for _ in 0..FAILURES {
+    for _ in 0..3 {
         assert_eq!(world.ask().await.as_deref(), Ok("eu-central-1"));
     }
     world.places.pop();
@@ -563,6 +471,152 @@ async fn where_sts_cannot_fetch_our_keys_it_is_asked_again_and_is_not_to_blame()
     let fake = Fake::answering(vec![Reply::refusal(400, "IDPCommunicationError", text)]).await;
     let (answer, _) = assume_with_token(&fake.url).await;
     let error = answer.unwrap_err();
-    assert_eq!((error.code(), fake.requests().len()), ("sts-keys-unreachable", 3));
-    assert!(!error.is_temporary(), "no breaker opens for it, and another region would not know better");
+    assert_eq!((error.code(), fake.requests().len()), ("sts-issuer-unreachable", 3));
+    assert!(error.is_temporary() && !error.reason().is_silence(), "no breaker opens for it");
+}
+
+fn throttling() -> Reply {
+    Reply::refusal(400, "Throttling", "Rate exceeded")
+}
+
+#[tokio::test]
+async fn throttling_is_an_answer_and_after_four_the_next_region_is_asked() {
+    let (main, fallback) = (Fake::answering(vec![throttling()]).await, Fake::answering(vec![well()]).await);
+    let world = World::of(&[("eu-west-1", &main), ("eu-central-1", &fallback)]);
+    for round in 1..=4 {
+        assert_eq!(world.ask().await.as_deref(), Ok("eu-central-1"));
+        assert_eq!(main.requests().len(), 4 * round, "no breaker has opened");
+    }
+    assert_eq!(world.sts.left_alone(Partition::Aws, &[region("eu-west-1")]), [None]);
+}
+
+#[tokio::test]
+async fn where_nothing_but_throttling_came_for_long_calls_are_not_repeated_often() {
+    let main = Fake::answering(vec![throttling()]).await;
+    let world = World { sts: sts(20, None, &clock()), ..World::of(&[("eu-west-1", &main)]) };
+    assert_eq!(world.ask().await, Err("sts-throttled"));
+    assert_eq!(main.requests().len(), 20);
+    assert_eq!(world.ask().await, Err("sts-throttled"));
+    assert_eq!(main.requests().len(), 22);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_an_endpoint_that_is_given_up_goes_elsewhere_at_once() {
+    let (main, fallback) = (Fake::answering(vec![Reply::never()]).await, Fake::answering(vec![well()]).await);
+    let mut world = World::of(&[("eu-west-1", &main), ("eu-central-1", &fallback)]);
+    let settings = StsSettings {
+        attempt_timeout: Duration::from_secs(50),
+        total_timeout: Duration::from_secs(60),
+        ..StsSettings::default()
+    };
+    let http = crate::sys::http::client(Duration::from_secs(2)).unwrap();
+    world.sts = Sts::new(http, settings, world.clock.clone(), Arc::new(SeededRng::new(5)));
+    let began = Instant::now();
+    let (answer, ()) = tokio::join!(world.ask(), async {
+        while main.requests().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.break_down(0);
+    });
+    assert_eq!(answer.as_deref(), Ok("eu-central-1"));
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "it did not wait for its own time to be up: {:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_out_is_looked_at_and_tried_once_it_answers() {
+    let main = Fake::answering(vec![failing(), Reply::refusal(400, "ValidationError", "no"), well(), failing()]).await;
+    let world = World::of(&[("eu-west-1", &main)]);
+    world.sts.look().await;
+    assert!(main.requests().is_empty(), "one that is well is not looked at");
+    world.break_down(0);
+    let since = world.clock.now();
+    world.sts.look().await;
+    assert!(main.requests().is_empty(), "not yet");
+    for (looks, well) in [(1, false), (2, true)] {
+        world.clock.advance_secs(10);
+        world.sts.look().await;
+        world.sts.look().await;
+        assert_eq!((main.requests().len(), world.sts.is_well()), (looks, well));
+    }
+    let look = &main.requests()[1];
+    assert!(look.starts_with("GET /?Action=AssumeRoleWithSAML&Version=2011-06-15 HTTP/1.1"), "{look}");
+    assert_eq!(world.ask().await.as_deref(), Ok("eu-west-1"));
+    assert!(world.clock.now() > since);
+}
+
+#[tokio::test]
+async fn more_calls_than_there_is_room_for_are_refused_at_once() {
+    let main = Fake::answering(vec![well()]).await;
+    let world = World::of(&[("eu-west-1", &main)]);
+    let under_way = world.sts.calls.try_acquire_many(super::client::MOST_CALLS as u32).unwrap();
+    assert_eq!(world.ask().await, Err("sts-crowded"));
+    assert!(main.requests().is_empty());
+    assert!(StsError::Crowded.retry_after().is_some());
+    drop(under_way);
+    assert!(world.ask().await.is_ok());
+}
+
+#[tokio::test]
+async fn every_attempt_is_counted_with_its_outcome() {
+    let (main, fallback) = (Fake::answering(vec![failing()]).await, Fake::answering(vec![throttling(), well()]).await);
+    let world = World::of(&[("eu-west-1", &main), ("eu-central-1", &fallback)]);
+    assert_eq!(world.ask().await.as_deref(), Ok("eu-central-1"));
+    world.break_down(0);
+    assert_eq!(world.ask().await.as_deref(), Ok("eu-central-1"));
+    let registry = crate::sys::metrics::Registry::default();
+    registry.add(world.sts.figures());
+    let page = registry.page();
+    let operation = "operation=\"AssumeRoleWithSAML\"";
+    let endpoint = |url: &Url| format!("endpoint=\"127.0.0.1:{}\"", url.port().unwrap());
+    for line in [
+        format!("rolegate_sts_attempts_total{{{operation},region=\"eu-west-1\",outcome=\"sts-unavailable\"}} 2"),
+        format!("rolegate_sts_attempts_total{{{operation},region=\"eu-central-1\",outcome=\"sts-throttled\"}} 1"),
+        format!("rolegate_sts_attempts_total{{{operation},region=\"eu-central-1\",outcome=\"ok\"}} 2"),
+        format!("rolegate_sts_attempt_duration_seconds_count{{{operation},region=\"eu-west-1\"}} 2"),
+        format!("rolegate_sts_call_duration_seconds_count{{{operation},outcome=\"ok\"}} 2"),
+        "rolegate_sts_fallbacks_total{region=\"eu-central-1\"} 2".to_owned(),
+        "rolegate_sts_held_back_total{region=\"eu-west-1\",reason=\"sts-left-alone\"} 1".to_owned(),
+        format!("rolegate_sts_breaker_state{{{}}} 2", endpoint(&main.url)),
+        format!("rolegate_sts_breaker_state{{{}}} 0", endpoint(&fallback.url)),
+        format!("rolegate_sts_calls_in_hand{{{}}} 0", endpoint(&fallback.url)),
+    ] {
+        assert!(page.lines().any(|told| told == line), "{line} is missing in\n{page}");
+    }
+}
+
+#[test]
+fn pauses_are_drawn_from_nothing_up_to_a_bound_that_doubles_and_then_stays() {
+    let sts = Sts::new(
+        crate::sys::http::client(Duration::from_secs(2)).unwrap(),
+        StsSettings::default(),
+        clock(),
+        Arc::new(SeededRng::new(6)),
+    );
+    for (attempts, bound) in [(1, 50), (2, 100), (3, 200), (4, 400), (5, 800), (6, 800), (40, 800)] {
+        let drawn: Vec<u128> = (0..500).map(|_| sts.pause(attempts).as_millis()).collect();
+        let (least, most) = (*drawn.iter().min().unwrap(), *drawn.iter().max().unwrap());
+        assert!(least < bound / 10 && most <= bound && most > bound * 9 / 10, "{attempts}: {least} to {most}");
+    }
+}
+
+#[test]
+fn what_is_signed_is_signed_by_the_time_of_sts_once_it_has_complained() {
+    let clock = clock();
+    let sts = sts(3, None, &clock);
+    let skewed = |said: Option<&str>| {
+        let said = said.map(|said| said.parse().unwrap());
+        StsError::Refused(Reason::ClockSkewed, Refusal { said, ..Refusal::default() })
+    };
+    assert!(!sts.has_set_the_clock(&skewed(None)), "it has not said its own");
+    assert!(!sts.has_set_the_clock(&StsError::TimedOut));
+    assert_eq!(sts.signs_at(), clock.now());
+    assert!(sts.has_set_the_clock(&skewed(Some("2026-11-21T12:20:00Z"))));
+    clock.advance_secs(60);
+    assert_eq!(sts.signs_at().to_string(), "2026-11-21T12:21:00Z");
+    assert!(sts.has_set_the_clock(&skewed(Some("2026-11-21T11:01:00Z"))), "it may be behind as well");
+    assert_eq!(sts.signs_at().to_string(), "2026-11-21T11:01:00Z");
 }
