@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh Debian or Ubuntu machine with the Rust toolchain: `make run` and `make test`.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench load setup setup-build setup-test
+.PHONY: help run test lint bench load chaos setup setup-build setup-test
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -22,6 +22,9 @@ bench: setup-build ## Measure against the bare operations
 
 load: setup-build ## Measure a crowd of programs, with broker, local STS and crowd on this machine
 	cargo bench --locked --bench load
+
+chaos: setup-build ## Measure STS on a bad day: throttled, a region dead, all dead; five minutes
+	cargo bench --locked --bench chaos
 
 setup: setup-build setup-test ## Install what building and testing need
 

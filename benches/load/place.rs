@@ -20,8 +20,8 @@ use rolegate::store::tokens::{self, Authorization, AuthorizationKind};
 use rolegate::store::{self, keys};
 use rolegate::sys::{Bearer, BearerKind, Clock as _, SystemClock, SystemRng};
 
-const ROLE: &str = "111122223333/teams/payments/Deploy";
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const ROLE: &str = "111122223333/teams/payments/Deploy";
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// As long as what is signed in an assertion.
 const MESSAGE: [u8; 800] = [b'x'; 800];
 
@@ -39,7 +39,7 @@ pub struct Place {
     programs: Vec<Bearer>,
 }
 
-struct Process(Child);
+pub struct Process(pub Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -54,12 +54,12 @@ pub struct Issues {
     pub reused: usize,
 }
 
-fn free() -> SocketAddr {
+pub fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// The program, on one processor if wanted.
-fn program(processor: Option<usize>) -> Command {
+pub fn program(processor: Option<usize>) -> Command {
     let Some(processor) = processor else { return Command::new(env!("CARGO_BIN_EXE_rolegate")) };
     let mut command = Command::new("taskset");
     command.args(["-c", &processor.to_string(), env!("CARGO_BIN_EXE_rolegate")]);
@@ -169,13 +169,13 @@ impl Place {
     }
 }
 
-async fn open(folder: &Path) -> Base {
+pub async fn open(folder: &Path) -> Base {
     let sources = Sources::of_program([("data_dir", folder.display().to_string())]);
     Base::open_store(&StoreConfig::load(&sources).unwrap(), Missing::Create, &SystemRng).await.unwrap()
 }
 
 /// A catalog, and people who have allowed programs to act for them.
-async fn seed(folder: &Path, aws: SocketAddr, programs: usize, people: usize) -> Vec<Bearer> {
+pub async fn seed(folder: &Path, aws: SocketAddr, programs: usize, people: usize) -> Vec<Bearer> {
     let base = open(folder).await;
     let ground = base.ground(Arc::new(SystemClock), Arc::new(SystemRng));
     let toml = demo_catalog(&format!("http://{aws}/").parse().unwrap());

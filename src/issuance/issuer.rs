@@ -542,7 +542,7 @@ impl Issued {
 
     /// What STS would have given, for tests of what comes after it.
     #[cfg(test)]
-    pub(super) fn for_tests(permit: &Permit, expiration: jiff::Timestamp) -> Self {
+    pub(super) fn for_tests(permit: &Permit, expiration: Timestamp) -> Self {
         let answer = Answer {
             credentials: Credentials {
                 access_key_id: "ASIAEXAMPLEEXAMPLE12".to_owned(),

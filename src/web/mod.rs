@@ -49,6 +49,7 @@ pub mod sign_in;
 pub mod sign_out;
 pub mod step_up;
 pub mod tokens;
+pub mod trouble;
 pub mod views;
 pub mod words;
 

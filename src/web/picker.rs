@@ -11,6 +11,7 @@ use super::fields::Fields;
 use super::problem::{Kind, Problem};
 use super::roles::not_permitted;
 use super::session::{SignedIn, csrf_token};
+use super::trouble::Trouble;
 use super::views::{self, AccountGroup, DurationStep, Notice, RoleRow, Shell, Tone};
 use super::{here, page, words};
 use crate::access::{Decision, RoleAccess};
@@ -205,6 +206,7 @@ pub async fn show(
     ground: web::Data<Ground>,
     catalog: web::Data<CurrentCatalog>,
     help: web::Data<HelpText>,
+    issue: web::Data<Issue>,
 ) -> Result<HttpResponse, Problem> {
     let fields = Fields::of_query(&request)?;
     let loaded = catalog.get().await?;
@@ -212,6 +214,8 @@ pub async fn show(
     let decision = loaded.policy.decide(identity);
     let preferences = ground.store.preferences(&identity.person()).await?;
     let mut shell = shell(&user.0, &loaded.catalog, &ground, &here(&request));
+    let trouble = Trouble::of(&decision, &issue.issuer);
+    shell.notices.extend(trouble.map(|trouble| trouble.notice(ground.clock.now())));
     shell.notices.extend(incomplete_notice(&decision));
     let query: String = fields.get("q").unwrap_or("").chars().take(200).collect();
     let help = help_text(&loaded.catalog, &help);

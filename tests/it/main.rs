@@ -4,6 +4,7 @@
 
 mod api;
 mod audit;
+mod badday;
 mod both_protocols;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod broker;

@@ -552,7 +552,7 @@ async fn an_endpoint_that_is_out_is_looked_at_and_tried_once_it_answers() {
 async fn more_calls_than_there_is_room_for_are_refused_at_once() {
     let main = Fake::answering(vec![well()]).await;
     let world = World::of(&[("eu-west-1", &main)]);
-    let under_way = world.sts.calls.try_acquire_many(super::client::MOST_CALLS as u32).unwrap();
+    let under_way = world.sts.calls.try_acquire_many(client::MOST_CALLS as u32).unwrap();
     assert_eq!(world.ask().await, Err("sts-crowded"));
     assert!(main.requests().is_empty());
     assert!(StsError::Crowded.retry_after().is_some());

@@ -14,11 +14,13 @@ use crate::aws::AccountId;
 use crate::catalog::RoleId;
 use crate::flows::Ground;
 use crate::flows::current::CurrentCatalog;
+use crate::flows::issue::Issue;
 use crate::flows::principal::Principal;
 use crate::issuance::profiles::{self, NameTemplate, Place};
 use crate::web::fields::Fields;
 use crate::web::problem::Problem;
 use crate::web::search::Search;
+use crate::web::trouble::{AwsState, Trouble};
 
 /// One page of the roles somebody may use, by account id and role name.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,6 +32,8 @@ pub struct RolePage {
     pub next_cursor: Option<String>,
     /// Whether the identity provider sent all groups. If not, roles may be missing.
     pub groups_complete: bool,
+    /// Whether AWS answers for these roles just now.
+    pub aws: AwsState,
 }
 
 /// A role somebody may use.
@@ -158,6 +162,7 @@ pub async fn roles(
     user: Principal,
     ground: web::Data<Ground>,
     catalog: web::Data<CurrentCatalog>,
+    issue: web::Data<Issue>,
 ) -> Result<HttpResponse, Problem> {
     let fields = query(&request, &["q", "account", "limit", "cursor"])?;
     let wanted = Wanted::of(&fields, "q")?;
@@ -191,7 +196,8 @@ pub async fn roles(
             entry(&access, profile, step_up)
         })
         .collect();
-    let page = RolePage { roles, total, next_cursor, groups_complete: decision.incomplete().is_none() };
+    let aws = AwsState::of(Trouble::of(&decision, &issue.issuer).as_ref());
+    let page = RolePage { roles, total, next_cursor, groups_complete: decision.incomplete().is_none(), aws };
     Ok(HttpResponse::Ok().json(page))
 }
 

@@ -293,6 +293,24 @@ impl Picker {
                 "Okta did not send all of your groups, so roles may be missing here. Your platform team can fix that.",
             ),
         ];
+        let mut out = Self::sample_of(4, "");
+        out.shell.notices = vec![Notice::new(
+            Tone::Warning,
+            "AWS has not answered since 14:32 UTC. New credentials and console links have to wait until it does; what you \
+             have already keeps working. Rolegate keeps trying, and this notice goes away by itself.",
+        )];
+        let mut partly_out = Self::sample_of(4, "");
+        partly_out.shell.notices = vec![Notice::new(
+            Tone::Warning,
+            "AWS has not answered for Payments production, Payments staging and 2 more accounts since 14:32 UTC. New \
+             credentials and console links there have to wait; your other accounts work, and so does what you have \
+             already. Rolegate keeps trying, and this notice goes away by itself.",
+        )];
+        let mut elsewhere = Self::sample_of(4, "");
+        elsewhere.shell.notices = vec![Notice::new(
+            Tone::Info,
+            "Part of AWS has not answered since 14:32 UTC, so Rolegate asks another part of it. Everything works as usual.",
+        )];
         noticed.favourites.clear();
         noticed.recent.clear();
         let nothing = NoRoles {
@@ -308,6 +326,9 @@ impl Picker {
             ("picker-filtered", Self::sample_of(300, "prod read")),
             ("picker-filtered-nothing", Self::sample_of(300, "prod nosuch<role>")),
             ("picker-notices", noticed),
+            ("picker-aws-out", out),
+            ("picker-aws-partly-out", partly_out),
+            ("picker-aws-elsewhere", elsewhere),
             ("picker-no-roles", without(nothing)),
             ("picker-no-roles-overage", without(overage)),
         ]
