@@ -164,8 +164,8 @@ pub(super) fn always(limit: LimitAnswer) -> views::options::Always {
 }
 
 fn packed_words(PackedSize { latest, highest }: PackedSize) -> String {
-    let most = if highest > latest { format!("; the most ever was {highest} %") } else { String::new() };
-    format!("Last time, policy and tags took {latest} % of the room AWS has for them{most}.")
+    let most = if highest > latest { format!("; the most ever was {highest}\u{a0}%") } else { String::new() };
+    format!("Last time, policy and tags took {latest}\u{a0}% of the room AWS has for them{most}.")
 }
 
 fn outcome_of(policy: &SessionPolicy) -> views::options::Outcome {

@@ -295,3 +295,100 @@ async fn a_click_that_waits_for_a_sign_in_keeps_its_limits() {
     assert!(there.url.path().starts_with("/console"), "{}", there.url);
     assert_eq!(value(&world, "PolicyArns.member.1.arn").as_deref(), Some(READ_ONLY));
 }
+
+/// What the AWS command line says to these keys in a region: what it printed, or why not.
+async fn aws(world: &Sandboxed, keys: &Value, region: &str, args: &[&str]) -> Result<String, String> {
+    let base = world.aws.base.as_str().trim_end_matches('/').to_owned();
+    let mut command = crate::tools::aws();
+    command.args(args).env("AWS_ENDPOINT_URL_S3", format!("{base}/s3")).env("AWS_DEFAULT_REGION", region);
+    command.env("AWS_MAX_ATTEMPTS", "1").env("AWS_EC2_METADATA_DISABLED", "true");
+    for (name, member) in [
+        ("AWS_ACCESS_KEY_ID", "AccessKeyId"),
+        ("AWS_SECRET_ACCESS_KEY", "SecretAccessKey"),
+        ("AWS_SESSION_TOKEN", "SessionToken"),
+    ] {
+        command.env(name, keys[member].as_str().unwrap_or_else(|| panic!("no {member} in {keys}")));
+    }
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrators_session_is_seen_to_do_no_more_than_it_was_limited_to() {
+    const BUCKET: &str = "s3://larkspur-artifacts-payments/";
+    const OBJECT: &str = "s3://larkspur-artifacts-payments/settle/1.8.2.txt";
+    let world = Sandboxed::start().await;
+    let program = Program::of(&world, "asha", Scope::FULL).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("up.txt");
+    std::fs::write(&file, "a build\n").unwrap();
+    let up = file.to_str().unwrap();
+    let (list, get, put, remove): (&[&str], &[&str], &[&str], &[&str]) = (
+        &["s3", "ls", BUCKET],
+        &["s3", "cp", OBJECT, "-"],
+        &["s3", "cp", up, "s3://larkspur-artifacts-payments/settle/new.txt"],
+        &["s3", "rm", "s3://larkspur-artifacts-payments/settle/new.txt"],
+    );
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [{ "Effect": "Allow", "Action": ["s3:*"], "Resource": "arn:aws:s3:::larkspur-artifacts-payments*" }],
+    });
+    let keep = json!({ "Statement": { "Effect": "Deny", "Action": "s3:DeleteObject", "Resource": "*" } });
+    let here = ("eu-west-1", true);
+    for (scope, tries) in [
+        (json!({}), vec![(list, here), (get, here), (put, here), (remove, here)]),
+        (json!({ "read_only": true }), vec![(list, here), (get, here), (put, ("eu-west-1", false))]),
+        (
+            json!({ "regions": ["eu-west-1"] }),
+            vec![(put, here), (list, ("eu-central-1", false)), (&["s3", "ls"], ("eu-central-1", true))],
+        ),
+        (
+            json!({ "read_only": true, "regions": ["eu-west-1"], "from_here": true }),
+            vec![(get, here), (put, ("eu-west-1", false)), (get, ("eu-central-1", false))],
+        ),
+        (json!({ "networks": ["203.0.113.0/24"] }), vec![(list, ("eu-west-1", false))]),
+        (json!({ "networks": ["127.0.0.0/8"] }), vec![(list, here)]),
+        (json!({ "policy": keep }), vec![(put, here), (remove, ("eu-west-1", false))]),
+        // Read-only and a policy are both, and not what either allows.
+        (
+            json!({ "read_only": true, "policy": policy }),
+            vec![(get, here), (put, ("eu-west-1", false)), (&["s3", "ls"], ("eu-west-1", false))],
+        ),
+    ] {
+        let body = json!({ "fresh": true, "scope_down": scope });
+        let answer = program.post_json("/api/v1/roles/111122223333/Admin/credentials", &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let keys = answer.json();
+        for (args, (region, allowed)) in tries {
+            let said = aws(&world, &keys, region, args).await;
+            match (&said, allowed) {
+                (Ok(_), true) => {}
+                (Err(why), false) => assert!(why.contains("AccessDenied") || why.contains("Forbidden"), "{why}"),
+                _ => panic!("{scope}: {args:?} in {region}: {said:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rules_limit_holds_for_whom_the_rule_lets_in_and_not_for_others() {
+    let world = Sandboxed::start().await;
+    let rule = "when = { groups = \"engineering\" }\n";
+    world.change_catalog(rule, &format!("{rule}scope_down = {{ regions = \"eu-west-1\" }}\n")).await;
+    let mut asha = world.sign_in_as("asha").await;
+    let page = asha.post(&format!("{READ}/credentials"), &[]).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    assert!(read(&page).contains("Limited to less than the role only in eu-west-1"), "{}", page.body);
+    let intent = latest(&world, "issue.intended").await;
+    assert_eq!(intent["scope_down"], json!({ "rule": ["only in eu-west-1"] }));
+    let why = read(&asha.open(&format!("{READ}/why")).await);
+    assert!(why.contains("The rule engineers-read-workloads only in eu-west-1"), "{why}");
+    let listed = asha.program_get("/api/v1/roles?q=payments+prod+readonly").await.json();
+    assert_eq!(
+        listed["roles"][0]["limits"],
+        json!([{ "from": "rule engineers-read-workloads", "says": ["only in eu-west-1"], "longer_than_s": null }])
+    );
+    let admin = asha.program_post("/roles/111122223333/Admin/credentials", &[("format", "json")]).await;
+    assert_eq!((admin.status, value(&world, "Policy")), (200, None), "another rule");
+}

@@ -134,8 +134,9 @@ impl OptionsPage {
                 managed: vec!["arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()],
                 most_characters: 2_048,
             }),
-            packed: "Last time, policy and tags took 83 % of the room AWS has for them; the most ever was 91 %."
-                .to_owned(),
+            packed:
+                "Last time, policy and tags took 83\u{a0}% of the room AWS has for them; the most ever was 91\u{a0}%."
+                    .to_owned(),
             packed_is_tight: true,
             ..plain.clone()
         };
@@ -148,7 +149,7 @@ impl OptionsPage {
                 ..Typed::default()
             },
             errors: FieldErrors {
-                regions: "`moon` is not a region: a name such as eu-west-1.".to_owned(),
+                regions: "`moon` is not a valid region: write a name such as eu-west-1.".to_owned(),
                 networks: "`office` is no network; write a CIDR block such as 203.0.113.0/24, or one address."
                     .to_owned(),
                 policy: "An inline session policy is a JSON object with a `Statement`.".to_owned(),
