@@ -49,6 +49,7 @@ mod sign_in;
 mod sign_out;
 mod step_up;
 mod strangers;
+mod sts_conformance;
 mod tokens;
 #[allow(dead_code, reason = "a toolbox: not every tool is in use all the time")]
 mod tools;

@@ -35,14 +35,14 @@ fn key(name: &str) -> SigningKey {
 }
 
 /// The key in the metadata of the accounts' SAML provider, and one that is in no metadata.
-static TRUSTED: LazyLock<SigningKey> = LazyLock::new(|| key("broker"));
-static STRANGE: LazyLock<SigningKey> = LazyLock::new(|| key("stranger"));
+pub(crate) static TRUSTED: LazyLock<SigningKey> = LazyLock::new(|| key("broker"));
+pub(crate) static STRANGE: LazyLock<SigningKey> = LazyLock::new(|| key("stranger"));
 
 fn start() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
 }
 
-fn broker_metadata(key: &SigningKey) -> String {
+pub(crate) fn broker_metadata(key: &SigningKey) -> String {
     let certificate = Element::new(DS, "X509Certificate").text(key.certificate_base64());
     let key = Element::new(DS, "KeyInfo").child(Element::new(DS, "X509Data").child(certificate));
     Element::new(MD, "EntityDescriptor")
@@ -78,7 +78,7 @@ struct Running {
     client: reqwest::Client,
 }
 
-fn serve(clock: Arc<dyn Clock>, change: impl FnOnce(&mut SandboxConfig)) -> Url {
+pub(crate) fn serve(clock: Arc<dyn Clock>, change: impl FnOnce(&mut SandboxConfig)) -> Url {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base: Url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
     let mut config = SandboxConfig {
@@ -192,7 +192,7 @@ impl Answer {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Sign {
+pub(crate) enum Sign {
     Assertion,
     Response,
     Both,
@@ -201,19 +201,19 @@ enum Sign {
 
 /// A response for AWS, right until a test spoils it.
 #[derive(Clone)]
-struct Assertion {
-    issuer: &'static str,
-    key: &'static SigningKey,
-    sign: Sign,
-    status: &'static str,
-    name_id: Option<(&'static str, &'static str)>,
-    recipient: Option<&'static str>,
-    confirmed_for_secs: Option<i64>,
-    audience: Option<&'static str>,
-    issued_secs_ago: i64,
-    conditions_for_secs: i64,
-    session_for_secs: Option<i64>,
-    attributes: Vec<(String, Vec<String>)>,
+pub(crate) struct Assertion {
+    pub(crate) issuer: &'static str,
+    pub(crate) key: &'static SigningKey,
+    pub(crate) sign: Sign,
+    pub(crate) status: &'static str,
+    pub(crate) name_id: Option<(&'static str, &'static str)>,
+    pub(crate) recipient: Option<&'static str>,
+    pub(crate) confirmed_for_secs: Option<i64>,
+    pub(crate) audience: Option<&'static str>,
+    pub(crate) issued_secs_ago: i64,
+    pub(crate) conditions_for_secs: i64,
+    pub(crate) session_for_secs: Option<i64>,
+    pub(crate) attributes: Vec<(String, Vec<String>)>,
 }
 
 impl Default for Assertion {
@@ -239,7 +239,7 @@ impl Default for Assertion {
 
 impl Assertion {
     /// Sets one of AWS's attributes; no values leave it out.
-    fn with(mut self, name: &str, values: &[&str]) -> Self {
+    pub(crate) fn with(mut self, name: &str, values: &[&str]) -> Self {
         let name = format!("{PREFIX}{name}");
         self.attributes.retain(|(known, _)| *known != name);
         if !values.is_empty() {
@@ -253,7 +253,7 @@ impl Assertion {
         self.with("Role", &[&format!("{role},{PROVIDER}")])
     }
 
-    fn write(&self, now: Timestamp) -> String {
+    pub(crate) fn write(&self, now: Timestamp) -> String {
         let rng: &dyn Rng = &SystemRng;
         let at = |seconds: i64| date_time(now + SignedDuration::from_secs(seconds));
         let issued = at(-self.issued_secs_ago);

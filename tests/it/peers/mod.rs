@@ -182,8 +182,14 @@ pub struct Moto {
 
 impl Moto {
     pub fn start() -> Self {
+        Self::for_account("123456789012")
+    }
+
+    /// As the AWS of one account.
+    pub fn for_account(id: &str) -> Self {
         let port = free_port();
         let mut command = Command::new(python_tool("moto_server"));
+        command.env("MOTO_ACCOUNT_ID", id);
         let (server, _) =
             Server::start(command.args(["-H", "127.0.0.1", "-p", &port.to_string()]), "* Running on http://");
         let deadline = Instant::now() + PATIENCE;
