@@ -10,7 +10,34 @@ use super::policy::{Policy, PolicyKind};
 use crate::aws::Partition;
 
 /// Path and name, and the document.
-const DOCUMENTS: [(&str, &str); 12] = [
+const DOCUMENTS: [(&str, &str); 17] = [
+    (
+        "root-task/IAMAuditRootUserCredentials",
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iam:GetAccessKeyLastUsed",
+            "iam:GetAccountSummary","iam:GetLoginProfile","iam:GetUser","iam:ListAccessKeys","iam:ListMFADevices",
+            "iam:ListSigningCertificates"],"Resource":"*"}]}"#,
+    ),
+    (
+        "root-task/IAMCreateRootUserPassword",
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iam:CreateLoginProfile",
+            "iam:GetLoginProfile"],"Resource":"*"}]}"#,
+    ),
+    (
+        "root-task/IAMDeleteRootUserCredentials",
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iam:DeactivateMFADevice",
+            "iam:DeleteAccessKey","iam:DeleteLoginProfile","iam:DeleteSigningCertificate","iam:GetLoginProfile",
+            "iam:ListAccessKeys","iam:ListMFADevices","iam:ListSigningCertificates"],"Resource":"*"}]}"#,
+    ),
+    (
+        "root-task/S3UnlockBucketPolicy",
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:DeleteBucketPolicy",
+            "s3:GetBucketPolicy","s3:ListAllMyBuckets","s3:PutBucketPolicy"],"Resource":"*"}]}"#,
+    ),
+    (
+        "root-task/SQSUnlockQueuePolicy",
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["sqs:GetQueueAttributes",
+            "sqs:GetQueueUrl","sqs:ListQueues","sqs:SetQueueAttributes"],"Resource":"*"}]}"#,
+    ),
     ("AdministratorAccess", r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#),
     (
         "PowerUserAccess",

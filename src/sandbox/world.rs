@@ -67,6 +67,8 @@ pub struct Account {
     pub provider: ProviderArn,
     /// Where the account has switched STS off.
     pub sts_disabled_regions: Vec<Region>,
+    /// Whether it manages the organization, to which all other accounts of its partition belong.
+    pub management: bool,
 }
 
 /// A role as it is described. What IAM holds of it now is [`IamRole`].
@@ -242,6 +244,9 @@ struct AccountDescription {
     /// Regions in which STS makes no credentials for this account.
     #[serde(default)]
     sts_disabled_regions: Vec<Region>,
+    /// Manages the organization: may assume the roots of the other accounts, for a task.
+    #[serde(default)]
+    management: bool,
     /// Long-term keys of the account's root, which nobody should have.
     #[serde(default)]
     root_keys: Vec<AccessKeyDescription>,
@@ -442,6 +447,7 @@ impl World {
                 tags: account.tags,
                 provider,
                 sts_disabled_regions: account.sts_disabled_regions,
+                management: account.management,
             });
         }
         for user in description.user {

@@ -131,14 +131,6 @@ impl StsError {
         Self::new(400, "InvalidAuthorizationMessageException", "Message is not valid").because(hint)
     }
 
-    pub fn outbound_federation_disabled() -> Self {
-        Self::new(
-            403,
-            "OutboundWebIdentityFederationDisabledException",
-            "The outbound web identity federation feature is not enabled for this account.",
-        )
-    }
-
     pub fn missing_authentication_token() -> Self {
         Self::new(403, "MissingAuthenticationToken", "Request is missing Authentication Token")
     }

@@ -4,6 +4,7 @@ mod answer;
 mod assume_role;
 mod assume_role_with_saml;
 mod assume_role_with_web_identity;
+mod assume_root;
 mod decode_authorization_message;
 mod error;
 mod get_access_key_info;
@@ -211,6 +212,7 @@ async fn perform(
         Operation::AssumeRole => assume_role::run(state, call)?,
         Operation::AssumeRoleWithSaml => assume_role_with_saml::run(state, call).await?,
         Operation::AssumeRoleWithWebIdentity => assume_role_with_web_identity::run(state, call).await?,
+        Operation::AssumeRoot => assume_root::run(state, call)?,
         Operation::DecodeAuthorizationMessage => decode_authorization_message::run(state, call)?,
         Operation::GetAccessKeyInfo => get_access_key_info::run(state, call)?,
         Operation::GetCallerIdentity => get_caller_identity::run(state, call)?,
@@ -226,6 +228,7 @@ enum Operation {
     AssumeRole,
     AssumeRoleWithSaml,
     AssumeRoleWithWebIdentity,
+    AssumeRoot,
     DecodeAuthorizationMessage,
     GetAccessKeyInfo,
     GetCallerIdentity,
@@ -234,10 +237,11 @@ enum Operation {
 }
 
 impl Operation {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::AssumeRole,
         Self::AssumeRoleWithSaml,
         Self::AssumeRoleWithWebIdentity,
+        Self::AssumeRoot,
         Self::DecodeAuthorizationMessage,
         Self::GetAccessKeyInfo,
         Self::GetCallerIdentity,
@@ -250,6 +254,7 @@ impl Operation {
             Self::AssumeRole => "AssumeRole",
             Self::AssumeRoleWithSaml => "AssumeRoleWithSAML",
             Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
+            Self::AssumeRoot => "AssumeRoot",
             Self::DecodeAuthorizationMessage => "DecodeAuthorizationMessage",
             Self::GetAccessKeyInfo => "GetAccessKeyInfo",
             Self::GetCallerIdentity => "GetCallerIdentity",

@@ -159,9 +159,6 @@ pub const ENCODED_MESSAGE: TextShape = TextShape { min: 1, max: 10_240, pattern:
 /// `TargetPrincipalType`.
 pub const TARGET_PRINCIPAL: TextShape = TextShape { min: 12, max: 2048, pattern: None, sensitive: false };
 
-/// An audience of `GetWebIdentityToken`.
-pub const AUDIENCE: TextShape = TextShape { min: 1, max: 1000, pattern: None, sensitive: false };
-
 /// `ContextAssertion`.
 pub const CONTEXT_ASSERTION: TextShape = TextShape { min: 4, max: 2048, pattern: None, sensitive: false };
 
@@ -220,17 +217,6 @@ impl Checks {
         if length > max {
             self.0.push(format!(
                 "Value at '{name}' failed to satisfy constraint: Member must have length less than or equal to {max}"
-            ));
-        }
-    }
-
-    /// A value that must be one of a few.
-    pub fn one_of(&mut self, name: &str, value: &str, known: &[&str]) {
-        if !known.contains(&value) {
-            self.0.push(format!(
-                "Value '{value}' at '{}' failed to satisfy constraint: Member must satisfy enum value set: [{}]",
-                camel(name),
-                known.join(", ")
             ));
         }
     }

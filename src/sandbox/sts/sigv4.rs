@@ -350,10 +350,15 @@ fn check_scope(scope: &Scope<'_>, service: &str, host: Option<&str>, date: &str)
     }
 }
 
+/// Whether a host name of AWS stands for no region in particular.
+pub fn is_global_host(host: &str) -> bool {
+    host.split(':').next() == Some("sts.amazonaws.com")
+}
+
 /// The region whose STS a host name of AWS stands for; the global one is in `us-east-1`. Any other name says nothing.
 pub fn region_of_host(host: &str) -> Option<&str> {
     let name = host.split(':').next().unwrap_or_default();
-    if name == "sts.amazonaws.com" {
+    if is_global_host(name) {
         return Some("us-east-1");
     }
     let rest = name.strip_prefix("sts.").or_else(|| name.strip_prefix("sts-fips."))?;

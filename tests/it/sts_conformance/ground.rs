@@ -158,7 +158,8 @@ impl Ground {
         case.params = caller.params.clone();
         case.assertion = caller.assertion.clone();
         case.token = caller.token.clone().map(|token| token.try_into().unwrap());
-        let outcome = wire::run_at(self, &base, known, &case, clock_secs).await;
+        let at = wire::At { clock_secs, host: None };
+        let outcome = wire::run_at(self, &base, known, &case, &at).await;
         let member = |member: &str| {
             let found = outcome.members.get(&format!("Credentials.{member}"));
             found.unwrap_or_else(|| panic!("{name} has no {member}: {outcome:?}")).clone()

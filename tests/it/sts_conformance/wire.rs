@@ -51,17 +51,19 @@ pub fn question(action: &str, params: &[(&str, &str)], caller: &str) -> Case {
 }
 
 pub async fn run(ground: &Ground, base: &Url, callers: &BTreeMap<String, Keys>, case: &Case) -> Outcome {
-    run_at(ground, base, callers, case, 0).await
+    run_at(ground, base, callers, case, &At::default()).await
 }
 
-/// Sends a case to an address, with a clock that is off by so many seconds.
-pub async fn run_at(
-    ground: &Ground,
-    base: &Url,
-    callers: &BTreeMap<String, Keys>,
-    case: &Case,
-    clock_secs: i64,
-) -> Outcome {
+/// Where and when a case is sent, if not as it says itself.
+#[derive(Debug, Clone, Default)]
+pub struct At {
+    /// How far the clock there is off.
+    pub clock_secs: i64,
+    /// The name it goes by.
+    pub host: Option<String>,
+}
+
+pub async fn run_at(ground: &Ground, base: &Url, callers: &BTreeMap<String, Keys>, case: &Case, at: &At) -> Outcome {
     let fill = |text: &Option<String>| text.as_ref().map(|text| ground.filled(text, 0, callers));
     let raw = match &case.raw {
         Some(raw) => Raw { body: fill(&raw.body), query: fill(&raw.query), ..raw.clone() },
@@ -73,8 +75,9 @@ pub async fn run_at(
             Raw { body: Some(body), region: case.region.clone(), ..Raw::default() }
         }
     };
+    let raw = Raw { host: raw.host.clone().or_else(|| at.host.clone()), ..raw };
     let keys = case.caller.as_ref().map(|name| &callers[name]);
-    send(base, &raw, keys, clock_secs + raw.clock_secs).await
+    send(base, &raw, keys, at.clock_secs + raw.clock_secs).await
 }
 
 pub async fn send(base: &Url, raw: &Raw, keys: Option<&Keys>, clock_secs: i64) -> Outcome {
