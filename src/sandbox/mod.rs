@@ -43,6 +43,9 @@ mod console;
 mod credentials;
 mod faults;
 mod federation;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod iam;
 mod iam_query;
 mod idp;

@@ -1,0 +1,4 @@
+//! Reading and deciding policies: `src/sandbox/fuzzing.rs` says what must hold.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| rolegate::sandbox::fuzzing::policy(data));
