@@ -142,9 +142,9 @@ pub enum ExplainError {
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{} describes no company", path.display())]
-    World { path: PathBuf, source: WorldError },
+    World { path: PathBuf, source: Box<WorldError> },
     #[error("the company cannot trust a broker at {broker}")]
-    Broker { broker: Url, source: WorldError },
+    Broker { broker: Url, source: Box<WorldError> },
     #[error("`{0}` is not KEY=VALUE")]
     Pair(String),
     #[error("`me` needs AWS_ACCESS_KEY_ID, and --url to say which sandbox made the credentials")]
@@ -186,12 +186,13 @@ async fn ask(args: &ExplainArgs, now: Timestamp) -> Result<Answered, ExplainErro
         None => World::larkspur(),
         Some(path) => {
             let text = read(path)?;
-            World::from_toml(&text).map_err(|source| ExplainError::World { path: path.clone(), source })?
+            World::from_toml(&text)
+                .map_err(|source| ExplainError::World { path: path.clone(), source: Box::new(source) })?
         }
     };
     let world = world
         .for_broker(&args.broker)
-        .map_err(|source| ExplainError::Broker { broker: args.broker.clone(), source })?;
+        .map_err(|source| ExplainError::Broker { broker: args.broker.clone(), source: Box::new(source) })?;
     let question = serde_json::from_value(question).map_err(|error| QuestionError::Json(error.to_string()))?;
     Ok(simulate::answer(world.iam(), None, &question, now)?)
 }
