@@ -82,6 +82,21 @@ impl Operation {
         }
     }
 
+    /// The bucket that is copied from.
+    fn source(&self) -> Option<&str> {
+        match self {
+            Self::CopyObject { from: (bucket, _), .. } => Some(bucket),
+            Self::ListBuckets
+            | Self::HeadBucket { .. }
+            | Self::GetBucketLocation { .. }
+            | Self::ListObjects { .. }
+            | Self::GetObject { .. }
+            | Self::HeadObject { .. }
+            | Self::PutObject { .. }
+            | Self::DeleteObject { .. } => None,
+        }
+    }
+
     /// What has to be allowed: actions, each with a resource and what the request says about it.
     #[must_use]
     pub fn permissions(&self, partition: Partition) -> Vec<(&'static str, String, Context)> {
@@ -134,10 +149,7 @@ fn permitted(
     let partition = asker.caller.partition();
     let owner_of = |bucket: &str| state.buckets.bucket(partition, bucket).map(|(account, _)| account);
     let owner = operation.bucket().map(owner_of).transpose()?.unwrap_or_else(|| asker.caller.account());
-    let source = match operation {
-        Operation::CopyObject { from, .. } => Some(owner_of(&from.0)?),
-        _ => None,
-    };
+    let source = operation.source().map(owner_of).transpose()?;
     for (action, resource, more) in operation.permissions(partition) {
         decisions.push(ask(state, asker, action, &resource, more)?);
     }

@@ -151,3 +151,48 @@ async fn the_front_page_shows_faults_and_sets_them_for_itself_alone() {
     assert_eq!(aws.client.post(aws.at("/faults")).form(&clear).send().await.unwrap().status(), 303);
     assert_eq!(aws.faults().await["faults"], json!({}));
 }
+
+#[actix_web::test]
+async fn faults_are_set_shown_and_cleared_at_a_terminal() {
+    let aws = Running::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad-day.toml");
+    std::fs::write(&file, "seed = 7\n[faults.AssumeRole]\nthrottle = 0.5\n[faults.\"*\"]\nlatency_ms = 1\n").unwrap();
+    let url = aws.base.clone();
+    let run = async |args: &[&str]| {
+        let mut command = crate::tools::rolegate();
+        command.args(["sandbox", "faults"]).args(args);
+        if !args.contains(&"--url") {
+            command.args(["--url", url.as_str()]);
+        }
+        let output = actix_web::rt::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    };
+    let shown = run(&["set", "--file", file.to_str().unwrap()]).await.unwrap();
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["seed"], 7);
+    assert_eq!(shown["faults"]["AssumeRole"], json!({"throttle": 0.5}));
+    run(&["set", "s3", "--clock-shift-s", "-400", "--for-s", "60"]).await.unwrap();
+    assert_eq!(aws.faults().await["faults"]["s3"]["clock_shift_s"], -400);
+    run(&["clear", "AssumeRole"]).await.unwrap();
+    assert_eq!(aws.faults().await["faults"].as_object().unwrap().len(), 2);
+    run(&["clear"]).await.unwrap();
+    assert_eq!(aws.faults().await["faults"], json!({}));
+    for (args, words) in [
+        (
+            &["set", "AssumeRoll"][..],
+            "`AssumeRoll` has no faults here; write `*`, a service or an operation: sts, AssumeRole",
+        ),
+        (&["set", "sts", "--throttle", "2"], "throttle is 2; a share is between 0 and 1"),
+        (&["clear", "sts"], "no fault is set for `sts`"),
+        (&["set", "--file", "/nonexistent.toml"], "cannot read /nonexistent.toml"),
+        (&["show", "--url", "http://127.0.0.1:9/"], "there is no sandbox at http://127.0.0.1:9/"),
+    ] {
+        let said = run(args).await.unwrap_err();
+        assert!(said.contains(words), "{said}");
+    }
+    std::fs::write(&file, "[faults.AssumeRole]\nthrotle = 0.5\n").unwrap();
+    let said = run(&["set", "--file", file.to_str().unwrap()]).await.unwrap_err();
+    assert!(said.contains("describes no faults") && said.contains("throtle"), "{said}");
+}

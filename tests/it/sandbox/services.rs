@@ -385,6 +385,8 @@ async fn what_documentation_says_to_set_up_can_be_set_up() {
     let real = Real::start();
     let listed = iam(&real, &["list-roles", "--path-prefix", "/teams/", "--query", "Roles[].RoleName"]).await.unwrap();
     assert_eq!(serde_json::from_str::<Vec<String>>(&listed).unwrap(), ["Deploy"]);
+    let paged = iam(&real, &["list-roles", "--page-size", "1", "--query", "Roles[].RoleName"]).await.unwrap();
+    assert_eq!(serde_json::from_str::<Vec<String>>(&paged).unwrap(), ["Operator", "ReadOnly", "Deploy"]);
     std::fs::write(real.file("metadata.xml"), broker_metadata(&STRANGE)).unwrap();
     let create = ["create-saml-provider", "--name", "other", "--saml-metadata-document", "file://metadata.xml"];
     let created: serde_json::Value = serde_json::from_str(&iam(&real, &create).await.unwrap()).unwrap();
