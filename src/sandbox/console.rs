@@ -48,7 +48,7 @@ pub async fn page(request: HttpRequest, state: web::Data<State>) -> HttpResponse
     }
     let Some(console) = sessions.iter().find(|console| console.handle == first) else { return ended(None) };
     let service = rest.split('/').next().unwrap_or_default();
-    let region = region(form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect());
+    let region = region(&form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect());
     shown(&state, &request, console, &sessions, service, region.as_deref(), None, now)
 }
 
@@ -74,7 +74,7 @@ pub async fn try_it(
     if now >= console.ends_at || !state.world_has(&console.session) {
         return ended(Some(console));
     }
-    let region = region(form.0.clone());
+    let region = region(&form);
     let field = |name: &str| form.get(name).map(|text| text.trim().to_owned()).unwrap_or_default();
     let (bucket, key) = (field("bucket"), field("key"));
     let operation = match field("what").as_str() {
@@ -124,7 +124,7 @@ fn lines(outcome: Outcome) -> Vec<String> {
     }
 }
 
-fn region(params: HashMap<String, String>) -> Option<String> {
+fn region(params: &HashMap<String, String>) -> Option<String> {
     params.get("region").filter(|region| region.parse::<crate::aws::Region>().is_ok()).cloned()
 }
 
