@@ -138,7 +138,8 @@ async fn a_mistake_in_the_form_loses_nothing_and_asks_aws_nothing() {
         for kept in [">203.0.113.0/24</textarea>", ">{ &#34;Statement&#34;: </textarea>"] {
             assert!(page.body.contains(kept), "no `{kept}` in {}", page.body);
         }
-        assert_eq!((form.value("duration"), form.value("destination")), (Some("1800"), Some(fields[1].1)));
+        assert_eq!(form.value("destination"), Some(fields[1].1));
+        assert!(page.body.contains("<option value=\"1800\" selected>"), "{}", page.body);
         let said = plain(&page.body);
         for words in [
             "`moon<b>` is not a valid region: write a name such as eu-west-1.",
@@ -375,19 +376,30 @@ async fn an_administrators_session_is_seen_to_do_no_more_than_it_was_limited_to(
 async fn a_rules_limit_holds_for_whom_the_rule_lets_in_and_not_for_others() {
     let world = Sandboxed::start().await;
     let rule = "when = { groups = \"engineering\" }\n";
-    world.change_catalog(rule, &format!("{rule}scope_down = {{ regions = \"eu-west-1\" }}\n")).await;
+    world
+        .change_catalog(
+            rule,
+            &format!("{rule}scope_down = {{ regions = [\"eu-west-1\", \"us-gov-west-1\", \"cn-north-1\"] }}\n"),
+        )
+        .await;
     let mut asha = world.sign_in_as("asha").await;
     let page = asha.post(&format!("{READ}/credentials"), &[]).await;
     assert_eq!(page.status, 200, "{}", page.body);
-    assert!(read(&page).contains("Limited to less than the role only in eu-west-1"), "{}", page.body);
+    assert!(
+        read(&page).contains("Limited to less than the role only in cn-north-1, eu-west-1 and us-gov-west-1"),
+        "{}",
+        page.body
+    );
     let intent = latest(&world, "issue.intended").await;
-    assert_eq!(intent["scope_down"], json!({ "rule": ["only in eu-west-1"] }));
+    assert_eq!(intent["scope_down"], json!({ "rule": ["only in cn-north-1, eu-west-1 and us-gov-west-1"] }));
+    // Each account is told the regions of its own partition.
+    assert_eq!(lock(&inline(&world), "StringNotEquals")["aws:RequestedRegion"], "eu-west-1");
     let why = read(&asha.open(&format!("{READ}/why")).await);
-    assert!(why.contains("The rule engineers-read-workloads only in eu-west-1"), "{why}");
+    assert!(why.contains("The rule engineers-read-workloads only in cn-north-1, eu-west-1 and us-gov-west-1"), "{why}");
     let listed = asha.program_get("/api/v1/roles?q=payments+prod+readonly").await.json();
     assert_eq!(
         listed["roles"][0]["limits"],
-        json!([{ "from": "rule engineers-read-workloads", "says": ["only in eu-west-1"], "longer_than_s": null }])
+        json!([{ "from": "rule engineers-read-workloads", "says": ["only in cn-north-1, eu-west-1 and us-gov-west-1"], "longer_than_s": null }])
     );
     let admin = asha.program_post("/roles/111122223333/Admin/credentials", &[("format", "json")]).await;
     assert_eq!((admin.status, value(&world, "Policy")), (200, None), "another rule");

@@ -104,7 +104,7 @@ async fn a_wish_may_be_json_or_a_form() {
         (
             "application/json",
             "{\"durations\":\"1h\"}",
-            "There is no `durations` here; this takes `duration`, `policy`, `policy_arns`, `scope_down`, `region` and `fresh`.",
+            "There is no `durations` here; this takes `duration`, `policy`, `policy_arns`, `scope_down`, `region`, `fresh`, `mfa_code` and `mfa_serial`.",
         ),
         ("application/json", "{\"duration\":\"1h\",\"duration\":\"2h\"}", "`duration` stands twice in one object."),
         ("application/json", "[]", "The body must be one JSON object."),
