@@ -144,6 +144,14 @@ impl<'d> RoleAccess<'d> {
         self.account().role_arn(&self.role().name)
     }
 
+    /// The roles that are passed through on the way to it, in their order; none where it is reached directly.
+    #[must_use]
+    pub fn through(&self) -> Vec<&'d Role> {
+        let mut way = self.decision.policy.catalog().chain_to(self.role());
+        way.pop();
+        way
+    }
+
     /// The longest session this person gets: what the role allows, or the most generous of their rules if that is less.
     #[must_use]
     pub fn max_session(&self) -> SessionDuration {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::arn::is_name_byte;
 use super::{AccountId, InvalidName};
 
-/// The name of an IAM user, without a path: 1 to 64 of `[\w+=,.@-]`.
+/// The name of an IAM user with its path, if any: `jane` or `finance/jane`. The last part is 1 to 64 of `[\w+=,.@-]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UserName(String);
@@ -18,13 +18,20 @@ impl FromStr for UserName {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if (1..=64).contains(&text.len()) && text.bytes().all(is_name_byte) {
+        let (path, name) = text.rsplit_once('/').unwrap_or(("", text));
+        let good = (1..=64).contains(&name.len())
+            && name.bytes().all(is_name_byte)
+            && path.len() <= 510
+            && path.bytes().all(|b| (0x21..=0x7e).contains(&b))
+            && !text.starts_with('/')
+            && !text.contains("//");
+        if good {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidName {
                 what: "IAM user name",
                 value: text.to_owned(),
-                rule: "1 to 64 letters, digits and any of _+=,.@-, without a path",
+                rule: "its path without a leading slash, if it has one, and 1 to 64 letters, digits and any of _+=,.@-",
             })
         }
     }
@@ -184,7 +191,8 @@ mod tests {
 
     #[test]
     fn names_of_users_keys_and_devices_are_what_aws_takes() {
-        assert!("jane".parse::<UserName>().is_ok() && "team/jane".parse::<UserName>().is_err());
+        assert!("jane".parse::<UserName>().is_ok() && "team/jane".parse::<UserName>().is_ok());
+        assert!("/jane".parse::<UserName>().is_err() && "team//jane".parse::<UserName>().is_err());
         assert!("".parse::<UserName>().is_err() && "x".repeat(65).parse::<UserName>().is_err());
         assert!("AKIAEXAMPLEEXAMPLE12".parse::<AccessKeyId>().is_ok());
         assert!("AKIA".parse::<AccessKeyId>().is_err() && "AKIAEXAMPLE EXAMPLE1".parse::<AccessKeyId>().is_err());

@@ -202,8 +202,7 @@ impl Issue {
                     .with("duration_s", issued.granted().as_secs())
                     .with("shortened", issued.is_shortened())
                     .with("method", issued.method())
-                    .with_some("assertion", assertion(&issued))
-                    .with_some("web_identity_token", web_identity_token(&issued))
+                    .with_some("assertion", issued.proof().map(Proof::id))
                     .with_some("hops", hops(&issued))
                     .with_some("key", issued.key().map(|(ours, _)| ours.as_str()))
                     .with_some("user_key_id", issued.key().map(|(_, theirs)| theirs.as_str()))
@@ -281,20 +280,6 @@ fn has_mfa(permit: &Permit, wish: &Wish) -> Result<(), IssueFlowError> {
     }
     let role = RoleId { account: wish.asked.account, name: wish.asked.role.clone() };
     Err(IssueFlowError::MfaNeeded { role, device: mfa_serial.clone() })
-}
-
-fn assertion(issued: &Issued) -> Option<&str> {
-    match issued.proof()? {
-        Proof::Assertion(id) => Some(id),
-        Proof::Token(_) => None,
-    }
-}
-
-fn web_identity_token(issued: &Issued) -> Option<&str> {
-    match issued.proof()? {
-        Proof::Assertion(_) => None,
-        Proof::Token(id) => Some(id),
-    }
 }
 
 /// The roles passed through, each with the key id under which CloudTrail has what was done there.

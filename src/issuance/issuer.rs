@@ -146,6 +146,15 @@ pub enum Proof {
     Token(String),
 }
 
+impl Proof {
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Assertion(id) | Self::Token(id) => id,
+        }
+    }
+}
+
 /// A role that was passed through on the way. Its credentials are gone already: they were nobody's but ours.
 #[derive(Debug, Clone)]
 pub struct Passed {

@@ -108,6 +108,91 @@ grant = [{ account = "150938274616", role = "VendorMaintenance" }]
 max_session = "1h"
 "#;
 
+/// Roles that are reached in other ways than by SAML: one of each, with what it needs. Names and keys are those of the world.
+const METHODS: &str = r#"
+[[role]]
+account = "127790045613"
+name = "RolegateHub"
+description = "The hub. No rule gives it to anybody: people pass through it"
+max_session = "4h"
+tags = { kind = "hub" }
+
+[[role]]
+account = "177419203846"
+name = "Partner/DataExchange"
+description = "Files exchanged with partners, through the hub"
+tags = { kind = "chain" }
+session_tags = { Department = "department", CostCenter = "cost_center" }
+method = "chain"
+[role.chain]
+via = "127790045613/RolegateHub"
+external_id = "larkspur-7h2k"
+transitive_tags = ["Department"]
+
+[[role]]
+account = "133840917265"
+name = "hub/Relay"
+description = "A second hub, one hop behind the first"
+tags = { kind = "hub" }
+method = "chain"
+chain = { via = "127790045613/RolegateHub" }
+
+[[role]]
+account = "118503920174"
+name = "Partner/CustomsArchive"
+description = "Declarations of past years, two hops away"
+tags = { kind = "chain" }
+method = "chain"
+chain = { via = "133840917265/hub/Relay" }
+
+[[role]]
+account = "163302918475"
+name = "LegacyReader"
+description = "Read what an old IAM user may read; no role is needed in the account"
+max_session = "36h"
+default_session = "8h"
+tags = { kind = "federation-token" }
+scope_down = { read_only = true }
+method = "federation-token"
+federation-token = { key = "freight-staging" }
+
+[[role]]
+account = "146281930057"
+name = "LinsUser"
+description = "Lin's own IAM user, after a code of the MFA device"
+max_session = "36h"
+default_session = "12h"
+tags = { kind = "session-token" }
+method = "session-token"
+session-token = { key = "lin", mfa_serial = "arn:aws:iam::146281930057:mfa/lin" }
+
+[[key]]
+id = "freight-staging"
+account = "163302918475"
+user = "rolegate-broker"
+access_key_id = "SBUKBROKERFEDERATION"
+secret_access_key = "federation/demo/key/protects/nothing/001"
+
+[[key]]
+id = "lin"
+account = "146281930057"
+user = "finance/lin"
+access_key_id = "SBUKLINWEISESSIONKEY"
+secret_access_key = "session/token/demo/protects/nothing/0001"
+
+[[rule]]
+id = "platform-reaches-everything"
+description = "The platform team looks after the roles behind the hub, and an old user's"
+when = { groups = "platform-admins" }
+grant = [{ account = "*", role_tags = { kind = ["chain", "federation-token"] } }]
+
+[[rule]]
+id = "lin-has-an-iam-user"
+description = "A user from before there was an identity provider, for the one person it belongs to"
+when = { email = "lin.wei@larkspur.example" }
+grant = [{ account = "146281930057", role = "LinsUser" }]
+"#;
+
 /// The catalog as TOML, for a broker whose sandbox is reached at `sandbox`.
 ///
 /// Its connectors are [`DEMO_CONNECTOR`] and [`DEMO_OIDC_CONNECTOR`], which reach the same people; a link makes one person
@@ -207,6 +292,7 @@ attribute = "email"
         }
     }
     out.push_str(OTHER_METHODS);
+    out.push_str(METHODS);
     out.push_str(RULES);
     out
 }

@@ -116,6 +116,8 @@ impl Rows {
             durations: Arc::clone(durations),
             destination: String::new(),
             asks: access.demand().map(words::asked_briefly).unwrap_or_default(),
+            reached: words::reached_briefly(&access.role().method),
+            console: access.role().method.no_console().is_none(),
         }
     }
 

@@ -223,6 +223,7 @@ fn credentials_view(
         session_token: credentials.session_token.clone(),
         expires_iso: expires.to_string(),
         expires_utc: expires.strftime("%-d %B %Y, %H:%M:%S UTC").to_string(),
+        no_console: access.role().method.no_console().unwrap_or_default(),
         lifetime: views::picker::spoken(issued.granted().as_secs()),
         duration_seconds: issued.granted().as_secs(),
         formats,
@@ -327,6 +328,8 @@ pub async fn why(
         limits,
         always: LimitAnswer::all_of(&access).into_iter().map(options::always).collect(),
         asks: access.demand().map(words::asked).unwrap_or_default(),
+        reached: words::reached(&access),
+        console: access.role().method.no_console().is_none(),
     }))
 }
 

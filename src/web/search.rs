@@ -35,10 +35,11 @@ impl Search {
         }
         let (role, account) = (access.role(), access.account());
         let asks = access.demand().map(words::asked_briefly).unwrap_or_default();
+        let reached = words::reached_briefly(&role.method);
         let description = role.description.as_deref().unwrap_or_default();
         let tags = account.tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         self.finds(
-            &role_text(role.name.as_str(), description, asks),
+            &role_text(role.name.as_str(), description, asks, reached),
             &account_text(&account.name, account.id.as_str(), tags),
         )
     }
@@ -46,8 +47,8 @@ impl Search {
 
 /// What a role is found by, in lower case.
 #[must_use]
-pub fn role_text(name: &str, description: &str, asks: &str) -> String {
-    format!("{name} {description} {asks}").to_lowercase()
+pub fn role_text(name: &str, description: &str, asks: &str, reached: &str) -> String {
+    format!("{name} {description} {asks} {reached}").to_lowercase()
 }
 
 /// What an account is found by, in lower case: tags as `key=value`.

@@ -3,6 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::views::counted;
+use super::views::picker::spoken;
+use crate::access::RoleAccess;
+use crate::catalog::Method;
 use crate::identity::{Authentication, Demand};
 
 /// What a user agent is called by its owner, such as `Firefox on Windows`; `Unknown device` when it does not say.
@@ -130,7 +133,7 @@ pub fn asked(demand: &Demand) -> String {
     match demand.max_age {
         Some(age) => {
             let seconds = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
-            parts.push(format!("a sign-in within the last {}", super::views::picker::spoken(seconds)));
+            parts.push(format!("a sign-in within the last {}", spoken(seconds)));
         }
         None => parts.push("a sign-in".to_owned()),
     }
@@ -183,6 +186,46 @@ pub fn ago(at: Timestamp, now: Timestamp) -> String {
 #[must_use]
 pub fn date_and_time(at: Timestamp) -> String {
     at.strftime("%-d %B %Y, %H:%M UTC").to_string()
+}
+
+/// What is special about how a role is reached, in a few words; empty where nothing is that its person would notice.
+#[must_use]
+pub const fn reached_briefly(method: &Method) -> &'static str {
+    match method {
+        Method::Saml | Method::WebIdentity => "",
+        Method::Chain(_) => "through a hub, 1 h at most",
+        Method::FederationToken(_) => "federated user",
+        Method::SessionToken(_) => "MFA code, no console",
+    }
+}
+
+/// How a role is reached, and what follows from it, in sentences.
+#[must_use]
+pub fn reached(access: &RoleAccess<'_>) -> Vec<String> {
+    let longest = || spoken(access.role().method.longest().as_secs());
+    match &access.role().method {
+        Method::Saml => vec!["Rolegate vouches for you with a SAML assertion, and AWS gives you the role.".to_owned()],
+        Method::WebIdentity => {
+            vec!["Rolegate vouches for you with an OpenID Connect token, and AWS gives you the role.".to_owned()]
+        }
+        Method::Chain(_) => {
+            let through: Vec<String> = access.through().into_iter().map(|role| role.id().to_string()).collect();
+            vec![
+                format!("You go through {}, of which you are given nothing.", through.join(", then ")),
+                format!("AWS ends a session that comes from another role after {}, whatever the role allows.", longest()),
+            ]
+        }
+        Method::FederationToken(_) => vec![
+            "The account has no role for this: you become a federated user, who may do what an IAM user may and the limits \
+             leave of it."
+                .to_owned(),
+            "Such a session calls no IAM, and of STS only who it is.".to_owned(),
+        ],
+        Method::SessionToken(_) => vec![
+            "You are given a session of an IAM user, after AWS has seen a code of the user's MFA device.".to_owned(),
+            Method::NO_CONSOLE.to_owned(),
+        ],
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod issuance;
 mod keys;
 mod map;
 mod matrix;
+mod methods;
 mod metrics;
 mod moto;
 mod oauth;

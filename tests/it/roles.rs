@@ -20,8 +20,11 @@ const LEGACY: &str = "/roles/177419203846/LegacyReporting";
 
 /// The roles a page offers, each once, as `/roles/{account}/{role}`.
 fn offered(page: &Page) -> Vec<String> {
-    let mut roles: Vec<_> =
-        page.forms().iter().filter_map(|form| form.action.path().strip_suffix("/console").map(str::to_owned)).collect();
+    let role = |path: &str| {
+        // A role without a console has its other button in the place.
+        path.strip_suffix("/console").or_else(|| path.strip_suffix("/credentials")).map(str::to_owned)
+    };
+    let mut roles: Vec<_> = page.forms().iter().filter_map(|form| role(form.action.path())).collect();
     roles.sort();
     roles.dedup();
     roles

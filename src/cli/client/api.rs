@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::limits::Limits;
 use super::server::Server;
-use crate::aws::{Region, RoleArn, SessionDuration};
+use crate::aws::{MfaCode, MfaSerial, Region, RoleArn, SessionDuration};
 use crate::issuance::Format;
 use crate::issuance::formats::Context;
 use crate::sys::http::client_of;
@@ -170,6 +170,9 @@ pub struct CredentialsWish {
     pub region: Option<String>,
     pub limits: Limits,
     pub fresh: bool,
+    /// What an MFA device shows, for a role that asks for it.
+    pub mfa_code: Option<MfaCode>,
+    pub mfa_serial: Option<MfaSerial>,
 }
 
 /// Credentials as format `json` has them.
@@ -235,6 +238,12 @@ impl Call {
             body.insert("region".to_owned(), region.as_str().into());
         }
         wish.limits.write(&mut body);
+        if let Some(code) = &wish.mfa_code {
+            body.insert("mfa_code".to_owned(), code.expose().into());
+        }
+        if let Some(serial) = &wish.mfa_serial {
+            body.insert("mfa_serial".to_owned(), serial.as_str().into());
+        }
         if wish.fresh {
             body.insert("fresh".to_owned(), true.into());
         }

@@ -12,7 +12,7 @@ use super::role::{self, Asking, OneRole};
 use super::session::Session;
 use super::spinner;
 use super::surroundings::Surroundings;
-use crate::aws::SessionDuration;
+use crate::aws::{MfaCode, MfaSerial, SessionDuration};
 use crate::issuance::Format;
 use crate::sys::ExposeSecret as _;
 
@@ -46,6 +46,12 @@ pub struct WishArgs {
     /// New keys, not ones that were issued a while ago and still last
     #[arg(long)]
     pub fresh: bool,
+    /// The six digits your MFA device shows, for a role that asks for them
+    #[arg(long, value_name = "CODE")]
+    pub mfa_code: Option<MfaCode>,
+    /// Which device, for a role that does not name it: its ARN or serial number
+    #[arg(long, value_name = "DEVICE", requires = "mfa_code")]
+    pub mfa_serial: Option<MfaSerial>,
 }
 
 impl WishArgs {
@@ -57,6 +63,8 @@ impl WishArgs {
             region: self.region.clone(),
             limits: self.limits.read()?,
             fresh: self.fresh,
+            mfa_code: self.mfa_code.clone(),
+            mfa_serial: self.mfa_serial.clone(),
         })
     }
 }

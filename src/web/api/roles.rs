@@ -54,6 +54,16 @@ pub struct RoleEntry {
     pub default_session_s: u32,
     /// The longest, in seconds.
     pub max_session_s: u32,
+    /// How AWS is asked: `saml`, `web-identity`, `chain`, `federation-token` or `session-token`.
+    pub method: &'static str,
+    /// The roles that are passed through on the way, as `account/role`; none where it is reached directly.
+    pub through: Vec<String>,
+    /// Whether the console can be opened with it.
+    pub console: bool,
+    /// Why not, in a sentence.
+    pub no_console: Option<&'static str>,
+    /// Whether new credentials need `mfa_code`, the code of an MFA device.
+    pub mfa: bool,
     /// How one must have been recognised to use it; null: that does not matter.
     pub authentication: Option<AskedAuthentication>,
     /// Whether this sign-in is too old or too weak for it: using it is refused until somebody signs in again.
@@ -222,6 +232,11 @@ fn entry(access: &RoleAccess<'_>, profile: String, step_up: bool) -> RoleEntry {
         profile,
         default_session_s: access.default_session().as_secs(),
         max_session_s: access.max_session().as_secs(),
+        method: role.method.name(),
+        through: access.through().into_iter().map(|role| role.id().to_string()).collect(),
+        console: role.method.no_console().is_none(),
+        no_console: role.method.no_console(),
+        mfa: role.method.asks_for_mfa(),
         authentication: access.demand().map(AskedAuthentication::from),
         step_up,
         limits: LimitAnswer::all_of(access),

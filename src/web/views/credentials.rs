@@ -26,6 +26,8 @@ pub struct CredentialsPage {
     pub expires_iso: String,
     /// For people: `2 January 2030, 03:04:05 UTC`.
     pub expires_utc: String,
+    /// Why there is no console for them; empty where there is one.
+    pub no_console: &'static str,
     /// How long they live from the moment of issue, such as `1 h`.
     pub lifetime: String,
     /// The duration issued, in whole seconds; repeated by the page's forms.
@@ -142,6 +144,7 @@ impl CredentialsPage {
             session_token: token.clone(),
             expires_iso: "2030-01-02T03:04:05Z".to_owned(),
             expires_utc: "2 January 2030, 03:04:05 UTC".to_owned(),
+            no_console: "",
             lifetime: lifetime.to_owned(),
             duration_seconds,
             limits: Vec::new(),

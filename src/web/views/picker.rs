@@ -77,6 +77,10 @@ pub struct RoleRow {
     pub destination: String,
     /// How one must have signed in, in two or three words; empty where that does not matter.
     pub asks: &'static str,
+    /// What is special about how it is reached, in a few words; empty where nothing is.
+    pub reached: &'static str,
+    /// Whether the console can be opened; `POST {url}/console` is refused otherwise.
+    pub console: bool,
 }
 
 /// The account of a role that stands outside its group.
@@ -182,7 +186,7 @@ impl RoleRow {
     /// Whether the search finds the role, by itself or by `about`, its account's text.
     fn matches(&self, about: &str, search: &Search) -> bool {
         let name = format!("{}{}", self.path, self.name);
-        search.finds(&role_text(&name, &self.description, self.asks), about)
+        search.finds(&role_text(&name, &self.description, self.asks, self.reached), about)
     }
 
     /// A row in an account's group, not a favourite.
@@ -199,6 +203,8 @@ impl RoleRow {
             durations: duration_steps(SessionDuration::HOUR, longest),
             destination: String::new(),
             asks: if role.ends_with("Admin") { "recent sign-in" } else { "" },
+            reached: "",
+            console: true,
         }
     }
 
@@ -284,6 +290,12 @@ impl Picker {
 
     #[must_use]
     pub fn samples() -> Vec<(&'static str, Self)> {
+        let mut methods = sample_accounts(1);
+        let kinds = [("through a hub, 1 h at most", true), ("federated user", true), ("MFA code, no console", false)];
+        for (row, (reached, console)) in methods[0].roles.iter_mut().zip(kinds) {
+            (row.reached, row.console) = (reached, console);
+        }
+        let methods = Self::new(Shell::sample(), "", Vec::new(), Vec::new(), methods, NoRoles::default());
         let mut noticed = Self::sample_of(4, "");
         noticed.shell.notices = vec![
             Notice::new(Tone::Warning, "Your session ends in 10 minutes.")
@@ -325,6 +337,7 @@ impl Picker {
             ("picker-large", Self::sample_of(300, "")),
             ("picker-filtered", Self::sample_of(300, "prod read")),
             ("picker-filtered-nothing", Self::sample_of(300, "prod nosuch<role>")),
+            ("picker-methods", methods),
             ("picker-notices", noticed),
             ("picker-aws-out", out),
             ("picker-aws-partly-out", partly_out),

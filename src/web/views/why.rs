@@ -29,6 +29,10 @@ pub struct Why {
     pub always: Vec<Always>,
     /// How one must have signed in, such as `a sign-in within the last 15 min`; empty where that does not matter.
     pub asks: String,
+    /// How it is reached, and what follows from it, in sentences.
+    pub reached: Vec<String>,
+    /// Whether the console can be opened.
+    pub console: bool,
 }
 
 /// A rule that grants the role.
@@ -108,6 +112,8 @@ impl Why {
                 says: vec!["only reading".to_owned(), "only in eu-west-1".to_owned()],
             }],
             asks: "a sign-in within the last 15 min".to_owned(),
+            reached: vec!["Rolegate vouches for you with a SAML assertion, and AWS gives you the role.".to_owned()],
+            console: true,
         }
     }
 }
