@@ -25,7 +25,13 @@ impl TwoRegions {
         let mut second = LocalAws::bind();
         let wishes = wishes
             .set("aws.fallback_regions", "us-west-2")
-            .set("aws.sts_endpoints", format!("us-west-2={}", second.base))
+            // The company's accounts in other partitions have no region to fall back to, and the second serves them.
+            .set(
+                "aws.sts_endpoints",
+                ["us-west-2", "us-gov-west-1", "cn-north-1"]
+                    .map(|region| format!("{region}={}", second.base))
+                    .join(","),
+            )
             .set("limits.issue_burst", "1000");
         let world = Sandboxed::with(wishes).await;
         second.serve(&world.broker.url("/"), world.clock.clone()).await;

@@ -555,6 +555,8 @@ async fn while_sts_is_down_people_are_told_to_wait_and_the_picker_goes_on() {
     assert_eq!((events[1].0.as_str(), &events[1].1["cause"]), ("issue.failed", &json!("sts-unavailable")));
     assert!(!offered(&asha.open("/").await).is_empty());
 
+    // So many failures have had STS left alone for a while.
+    world.clock.advance_secs(10);
     world.aws.wire.spoil(Fault::Answers("/federation", 400, "no"));
     let (sentence, events) =
         world.refused(&mut asha, &format!("{READ_PAYMENTS}/console"), &[], (502, "aws-refused")).await;
