@@ -135,7 +135,8 @@ fn conclude(client: &str, ran: &[(&Case, Outcome)], ground: &Ground) {
             report.push_str(&format!("  {} [{}]: {wrong}\n", case.name, case.facts));
         }
     }
-    println!("{client}: {} cases", ran.len());
+    eprintln!("{client}: {} cases", ran.len());
+    assert!(!ran.is_empty(), "{client} ran nothing");
     assert!(report.is_empty(), "{client}, of {} cases:\n{report}", ran.len());
 }
 

@@ -43,7 +43,7 @@ pub fn run(state: &State, call: &Call<'_>) -> Result<Vec<Member>, StsError> {
 
     session::check_arn(role)?;
     let policies = policies.checked()?;
-    let passed = Tags::new(pairs, transitive)?;
+    let passed = Tags::new(pairs, &transitive)?;
     let tags = passed.clone().inheriting(caller.session())?;
     let source_identity = inherited_identity(caller, source_identity)?;
     let iam = state.iam.now();

@@ -403,7 +403,7 @@ fn claims(assertion: &Assertion<'_>, recipient: String) -> Result<Claims, StsErr
         _ => return Err(invalid("SessionDuration in AuthnResponse must have one value")),
     };
     let transitive: Vec<String> = aws("TransitiveTagKeys").into_iter().map(str::to_owned).collect();
-    let tags = tags(&assertion.attributes, transitive)?;
+    let tags = tags(&assertion.attributes, &transitive)?;
     let name_id = assertion.subject.as_ref().and_then(|subject| subject.name_id.as_ref());
     Ok(Claims {
         issuer: assertion.issuer.unwrap_or_default().to_owned(),
@@ -431,7 +431,7 @@ fn is_session_name(text: &str) -> bool {
     (2..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b))
 }
 
-fn tags(attributes: &[Attribute<'_>], transitive: Vec<String>) -> Result<Tags, StsError> {
+fn tags(attributes: &[Attribute<'_>], transitive: &[String]) -> Result<Tags, StsError> {
     let mut pairs = Vec::new();
     let mut checks = Checks::default();
     for attribute in attributes {

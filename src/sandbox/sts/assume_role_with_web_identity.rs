@@ -312,7 +312,7 @@ fn tags(claims: &Map<String, Value>) -> Result<Tags, StsError> {
         found.push((key, value));
     }
     checks.finish()?;
-    Tags::new(found, transitive)
+    Tags::new(found, &transitive)
 }
 
 #[cfg(test)]
@@ -321,25 +321,25 @@ mod tests {
 
     use super::*;
 
-    fn read(claims: Value) -> Result<Tags, StsError> {
+    fn read(claims: &Value) -> Result<Tags, StsError> {
         tags(claims.as_object().unwrap())
     }
 
     #[test]
     fn tags_may_be_nested_or_flat() {
-        let expected = Tags::new([("Project", "Pegasus"), ("Team", "")], vec!["Project".to_owned()]).unwrap();
+        let expected = Tags::new([("Project", "Pegasus"), ("Team", "")], &["Project".to_owned()]).unwrap();
         let nested = json!({ TAGS: {
             "principal_tags": { "Project": ["Pegasus"], "Team": [""] },
             "transitive_tag_keys": ["Project"],
         }});
-        assert_eq!(read(nested).unwrap(), expected);
+        assert_eq!(read(&nested).unwrap(), expected);
         let flat = json!({
             "https://aws.amazon.com/tags/principal_tags/Project": "Pegasus",
             "https://aws.amazon.com/tags/principal_tags/Team": [""],
             "https://aws.amazon.com/tags/transitive_tag_keys": ["Project"],
         });
-        assert_eq!(read(flat).unwrap(), expected);
-        assert!(read(json!({ "sub": "x" })).unwrap().is_empty());
+        assert_eq!(read(&flat).unwrap(), expected);
+        assert!(read(&json!({ "sub": "x" })).unwrap().is_empty());
     }
 
     #[test]
@@ -354,7 +354,7 @@ mod tests {
             (json!({ TAGS: { "principal_tags": { "aws:x": ["a"] } } }), "InvalidParameterValue"),
             (json!({ TAGS: { "principal_tags": { "a*b": ["a"] } } }), "ValidationError"),
         ] {
-            assert_eq!(read(claims.clone()).unwrap_err().code, code, "{claims}");
+            assert_eq!(read(&claims).unwrap_err().code, code, "{claims}");
         }
     }
 }

@@ -25,7 +25,7 @@ pub fn run(state: &State, call: &Call<'_>) -> Result<Vec<Member>, StsError> {
     checks.finish()?;
 
     let policies = policies.checked()?;
-    let tags = Tags::new(pairs, Vec::new())?;
+    let tags = Tags::new(pairs, &[])?;
     let owner = long_term_owner(&who.caller, "GetFederationToken")?;
     let iam = state.iam.now();
     let (partition, account) = (owner.partition(), owner.account());

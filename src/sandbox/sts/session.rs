@@ -108,7 +108,7 @@ impl Tags {
     /// A reserved or a repeated key, or a transitive one that is not among the tags.
     pub fn new<'a>(
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
-        transitive: Vec<String>,
+        transitive: &[String],
     ) -> Result<Self, StsError> {
         let mut tags: BTreeMap<String, String> = BTreeMap::new();
         for (key, value) in pairs {
@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     fn tags(pairs: &[(&str, &str)]) -> Tags {
-        Tags::new(pairs.iter().copied(), Vec::new()).unwrap()
+        Tags::new(pairs.iter().copied(), &[]).unwrap()
     }
 
     #[test]

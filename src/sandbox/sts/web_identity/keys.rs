@@ -52,11 +52,14 @@ pub struct Known {
     pub fetched_now: bool,
 }
 
+/// When they were fetched, and the keys, by issuer.
+type Copies = HashMap<String, (Timestamp, Arc<Vec<Key>>)>;
+
 /// Keys by issuer. Only issuers that the world knows are asked for, which bounds their number.
 #[derive(Debug)]
 pub struct IssuerKeys {
     client: reqwest::Client,
-    known: Mutex<HashMap<String, (Timestamp, Arc<Vec<Key>>)>>,
+    known: Mutex<Copies>,
 }
 
 impl IssuerKeys {
@@ -101,7 +104,7 @@ impl IssuerKeys {
         if keys.is_empty() { Err(KeysError::Empty) } else { Ok(keys) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Timestamp, Arc<Vec<Key>>)>> {
+    fn lock(&self) -> MutexGuard<'_, Copies> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
