@@ -6,9 +6,11 @@
 //! - Locks are Deny statements, which hold whatever is allowed beside them. Two locks on regions become one on what they
 //!   have in common, and so do two on networks.
 //! - What may be done at most is a *ceiling*: `ReadOnlyAccess`, or a policy and ARNs. One ceiling is sent as it is. Of several,
-//!   one is sent as it is and the others as denials of all that they do not allow. That can be said of inline policies
-//!   without conditions, and of no managed policy, whose text is not ours to know.
+//!   one is sent as it is, compulsory ones first, and the others as denials of all that they do not allow. That can be
+//!   said of inline policies without conditions and variables, and of no managed policy, whose text is not ours to know.
 //! - Without a ceiling, everything is allowed that is not denied: the role says what that is.
+//!
+//! What comes out is read again and held against what was put in before it is given to anybody.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,7 +18,7 @@ use std::net::IpAddr;
 
 use serde_json::json;
 
-use super::document::{self, Statement};
+use super::document::{self, Statement, Statements};
 use super::{InvalidSessionPolicy, PolicyArn, PolicyDocument, ScopeDown, SessionPolicy};
 use crate::aws::{Network, Partition, Region};
 
@@ -89,7 +91,7 @@ pub enum CannotCompose {
     )]
     AddressPrivate(Network),
     #[error(
-        "{one} and {other} cannot both be kept: AWS would allow what either allows. A second policy can be added if it only denies, or if it is inline and without conditions"
+        "{one} and {other} cannot both be kept: AWS would allow what either allows. A second policy can be added if it only denies, or if it is inline and without conditions and variables"
     )]
     Ceilings { one: Source, other: Source },
     #[error(
@@ -100,6 +102,10 @@ pub enum CannotCompose {
         "AWS takes no session policy for the session of an IAM user, so it cannot be limited to less than the user may do"
     )]
     NotTaken,
+    #[error(
+        "the session policy that was put together lacks a part of {0}, so it is not used; this is an error in Rolegate"
+    )]
+    Lost(Source),
     #[error(transparent)]
     Invalid(#[from] InvalidSessionPolicy),
 }
@@ -127,6 +133,71 @@ impl Ceiling {
     }
 }
 
+/// Everything that limits ask for, each with who wants it.
+pub(super) struct Wanted {
+    ceilings: Vec<Ceiling>,
+    /// Denied by the policies themselves.
+    written: Vec<(Source, Statement)>,
+    /// Denied by locks.
+    locks: Vec<(Source, Statement)>,
+    /// How many inline policies there are.
+    documents: usize,
+}
+
+impl Wanted {
+    pub(super) fn of(parts: &[Part<'_>], partition: Partition, here: Option<IpAddr>) -> Result<Self, CannotCompose> {
+        let mut wanted = Self { ceilings: Vec::new(), written: Vec::new(), locks: Vec::new(), documents: 0 };
+        for Part { from, scope } in parts {
+            let from = *from;
+            let read_only =
+                Ceiling { from, document: None, allows: vec![], arns: vec![PolicyArn::read_only(partition)] };
+            wanted.ceilings.extend(scope.read_only.then_some(read_only));
+            let mut own = Ceiling { from, document: scope.policy.clone(), allows: vec![], arns: vec![] };
+            if let Some(policy) = &scope.policy {
+                wanted.documents += 1;
+                let statements = policy.statements()?;
+                own.allows = statements.allows;
+                wanted.written.extend(statements.denies.into_iter().map(|statement| (from, statement)));
+            }
+            for arn in &scope.policy_arns {
+                if !own.arns.contains(arn) {
+                    own.arns.push(arn.clone());
+                }
+            }
+            if !own.allows.is_empty() || !own.arns.is_empty() {
+                wanted.ceilings.push(own);
+            }
+        }
+        wanted.locks.extend(network_lock(parts, here)?);
+        wanted.locks.extend(region_lock(parts, partition)?);
+        Ok(wanted)
+    }
+
+    /// Whether a policy says all of this.
+    pub(super) fn is_kept_by(&self, policy: &SessionPolicy) -> Result<(), CannotCompose> {
+        let said = match &policy.inline {
+            Some(inline) => inline.statements()?,
+            None => Statements { allows: Vec::new(), denies: Vec::new() },
+        };
+        if let Some((from, _)) = self.written.iter().chain(&self.locks).find(|(_, deny)| !said.denies.contains(deny)) {
+            return Err(CannotCompose::Lost(*from));
+        }
+        let sent = Ceiling { from: Source::Asked, document: None, allows: said.allows, arns: policy.arns.clone() };
+        let says = |ceiling: &Ceiling| {
+            let turned = || ceiling.denying_the_rest();
+            sent.is_within(ceiling) || turned().is_some_and(|rest| rest.iter().all(|deny| said.denies.contains(deny)))
+        };
+        // No session policy at all allows everything, and not nothing.
+        let kept = |ceiling: &Ceiling| {
+            !policy.is_none() && self.ceilings.iter().any(|lower| lower.is_within(ceiling) && says(lower))
+        };
+        match self.ceilings.iter().find(|ceiling| !kept(ceiling)) {
+            Some(ceiling) => Err(CannotCompose::Lost(ceiling.from)),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Puts limits together: the session may do what its role and every one of them allows.
 ///
 /// `here` is where the credentials are asked for.
@@ -134,38 +205,19 @@ impl Ceiling {
 /// # Errors
 /// [`CannotCompose`], where one session policy cannot say it.
 pub fn compose(parts: &[Part<'_>], partition: Partition, here: Option<IpAddr>) -> Result<SessionPolicy, CannotCompose> {
-    let mut denies: Vec<Statement> = Vec::new();
-    let mut ceilings: Vec<Ceiling> = Vec::new();
-    // What is sent as it was written, where nothing else is sent.
-    let mut documents = 0;
-    for Part { from, scope } in parts {
-        let from = *from;
-        let read_only = Ceiling { from, document: None, allows: vec![], arns: vec![PolicyArn::read_only(partition)] };
-        ceilings.extend(scope.read_only.then_some(read_only));
-        let mut own = Ceiling { from, document: scope.policy.clone(), allows: vec![], arns: vec![] };
-        if let Some(policy) = &scope.policy {
-            documents += 1;
-            let statements = policy.statements()?;
-            own.allows = statements.allows;
-            denies.extend(statements.denies);
-        }
-        for arn in &scope.policy_arns {
-            if !own.arns.contains(arn) {
-                own.arns.push(arn.clone());
-            }
-        }
-        if !own.allows.is_empty() || !own.arns.is_empty() {
-            ceilings.push(own);
-        }
-    }
-    if let Some(lock) = network_lock(parts, here)? {
-        denies.push(lock);
-    }
-    if let Some(lock) = region_lock(parts, partition)? {
-        denies.push(lock);
-    }
-    let base = highest(ceilings, &mut denies)?;
-    dedup(&mut denies);
+    let wanted = Wanted::of(parts, partition, here)?;
+    let policy = put_together(parts, &wanted)?;
+    wanted.is_kept_by(&policy)?;
+    Ok(policy)
+}
+
+fn put_together(parts: &[Part<'_>], wanted: &Wanted) -> Result<SessionPolicy, CannotCompose> {
+    let (base, turned) = highest(&wanted.ceilings)?;
+    let written = wanted.written.iter().map(|(_, deny)| deny);
+    // What no policy says in its own words.
+    let added: Vec<&Statement> = wanted.locks.iter().map(|(_, deny)| deny).chain(&turned).collect();
+    let alone = added.is_empty() && wanted.documents == 1;
+    let denies = without_repeats(written.chain(added));
     let Some(base) = base else {
         if denies.is_empty() {
             return Ok(SessionPolicy::default());
@@ -174,11 +226,10 @@ pub fn compose(parts: &[Part<'_>], partition: Partition, here: Option<IpAddr>) -
         return Ok(SessionPolicy::new(Some(document::write(&[Statement::everything()], &denies)?), Vec::new())?);
     };
     if let Some(document) = &base.document
-        && documents == 1
-        && document.statements()?.denies.len() == denies.len()
+        && alone
     {
-        // Nothing was added: it goes as it was written.
-        return Ok(SessionPolicy::new(base.document, base.arns)?);
+        // Nothing stands beside the one policy: it goes as it was written.
+        return Ok(SessionPolicy::new(Some(document.clone()), base.arns.clone())?);
     }
     let inline = if base.allows.is_empty() && denies.is_empty() {
         None
@@ -186,17 +237,17 @@ pub fn compose(parts: &[Part<'_>], partition: Partition, here: Option<IpAddr>) -
         check_versions(parts)?;
         Some(document::write(&base.allows, &denies)?)
     };
-    Ok(SessionPolicy::new(inline, base.arns)?)
+    Ok(SessionPolicy::new(inline, base.arns.clone())?)
 }
 
-fn dedup(statements: &mut Vec<Statement>) {
+fn without_repeats<'a>(statements: impl Iterator<Item = &'a Statement>) -> Vec<Statement> {
     let mut seen: Vec<Statement> = Vec::new();
-    for statement in statements.drain(..) {
-        if !seen.contains(&statement) {
-            seen.push(statement);
+    for statement in statements {
+        if !seen.contains(statement) {
+            seen.push(statement.clone());
         }
     }
-    *statements = seen;
+    seen
 }
 
 fn check_versions(parts: &[Part<'_>]) -> Result<(), CannotCompose> {
@@ -204,37 +255,35 @@ fn check_versions(parts: &[Part<'_>]) -> Result<(), CannotCompose> {
     parts.iter().find(old).map_or(Ok(()), |part| Err(CannotCompose::Version(part.from)))
 }
 
-/// The one ceiling that is sent as it is. All others become denials.
-fn highest(ceilings: Vec<Ceiling>, denies: &mut Vec<Statement>) -> Result<Option<Ceiling>, CannotCompose> {
+/// The one ceiling that is sent as it is, and the denials that all others become.
+fn highest(ceilings: &[Ceiling]) -> Result<(Option<&Ceiling>, Vec<Statement>), CannotCompose> {
     // Of two of which one lies in the other, the lower one says it all.
-    let mut lowest: Vec<Ceiling> = Vec::new();
+    let mut lowest: Vec<&Ceiling> = Vec::new();
     for ceiling in ceilings {
-        if lowest.iter().any(|other| other.is_within(&ceiling)) {
+        if lowest.iter().any(|other| other.is_within(ceiling)) {
             continue;
         }
         lowest.retain(|other| !ceiling.is_within(other));
         lowest.push(ceiling);
     }
-    let turned: Vec<Option<Vec<Statement>>> = lowest.iter().map(Ceiling::denying_the_rest).collect();
+    let turned: Vec<Option<Vec<Statement>>> = lowest.iter().map(|ceiling| ceiling.denying_the_rest()).collect();
     let fixed: Vec<usize> = (0..lowest.len()).filter(|at| turned[*at].is_none()).collect();
-    // Where all can be turned around, the last stays: it is what was asked for, and the others are what limits it.
     let base = match fixed.as_slice() {
-        [] if lowest.is_empty() => return Ok(None),
-        [] => lowest.len() - 1,
+        // Where all can be turned around, what is compulsory stays in its author's words.
+        [] => match (0..lowest.len()).min_by_key(|at| lowest[*at].from) {
+            Some(first) => first,
+            None => return Ok((None, Vec::new())),
+        },
         [one] => *one,
         [one, other, ..] => {
             return Err(CannotCompose::Ceilings { one: lowest[*one].from, other: lowest[*other].from });
         }
     };
-    for (at, more) in turned.into_iter().enumerate() {
-        if at != base {
-            denies.extend(more.unwrap_or_default());
-        }
-    }
-    Ok(Some(lowest.swap_remove(base)))
+    let denies = turned.into_iter().enumerate().filter(|(at, _)| *at != base);
+    Ok((Some(lowest[base]), denies.flat_map(|(_, more)| more.unwrap_or_default()).collect()))
 }
 
-fn region_lock(parts: &[Part<'_>], partition: Partition) -> Result<Option<Statement>, CannotCompose> {
+fn region_lock(parts: &[Part<'_>], partition: Partition) -> Result<Option<(Source, Statement)>, CannotCompose> {
     let mut left: Option<(Source, BTreeSet<Region>)> = None;
     for Part { from, scope } in parts.iter().filter(|part| !part.scope.regions.is_empty()) {
         // A rule may be about accounts of several partitions; each takes the regions that are its own.
@@ -256,12 +305,12 @@ fn region_lock(parts: &[Part<'_>], partition: Partition) -> Result<Option<Statem
             }
         });
     }
-    let Some((_, regions)) = left else { return Ok(None) };
+    let Some((from, regions)) = left else { return Ok(None) };
     let elsewhere = json!({ "StringNotEquals": { "aws:RequestedRegion": one_or_list(&regions) } });
-    Ok(Some(Statement::whenever(elsewhere).except(WITHOUT_REGION)))
+    Ok(Some((from, Statement::whenever(elsewhere).except(WITHOUT_REGION))))
 }
 
-fn network_lock(parts: &[Part<'_>], here: Option<IpAddr>) -> Result<Option<Statement>, CannotCompose> {
+fn network_lock(parts: &[Part<'_>], here: Option<IpAddr>) -> Result<Option<(Source, Statement)>, CannotCompose> {
     let mut left: Option<(Source, BTreeSet<Network>)> = None;
     for Part { from, scope } in parts {
         let mut ours = scope.networks.clone();
@@ -287,13 +336,14 @@ fn network_lock(parts: &[Part<'_>], here: Option<IpAddr>) -> Result<Option<State
             }
         });
     }
-    let Some((_, networks)) = left else { return Ok(None) };
+    let Some((from, networks)) = left else { return Ok(None) };
     // What a service does for the session, such as CloudFormation making what a template says, comes from the service's
     // address. Where the request does not say whether it is such a one, it is not.
-    Ok(Some(Statement::whenever(json!({
+    let elsewhere = json!({
         "NotIpAddress": { "aws:SourceIp": one_or_list(&networks) },
         "BoolIfExists": { "aws:ViaAWSService": "false" },
-    }))))
+    });
+    Ok(Some((from, Statement::whenever(elsewhere))))
 }
 
 fn one_or_list<T: ToString>(items: &BTreeSet<T>) -> serde_json::Value {

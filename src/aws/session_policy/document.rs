@@ -241,6 +241,12 @@ impl Statement {
         Self { condition: Some(condition), ..Self::everything() }
     }
 
+    /// Whether a part of it is written with `${`, so that a request may leave open what it says.
+    fn has_variables(&self) -> bool {
+        let named = self.actions.patterns.iter().chain(&self.resources.patterns).any(|pattern| pattern.contains("${"));
+        named || self.condition.as_ref().is_some_and(|condition| condition.to_string().contains("${"))
+    }
+
     /// All actions but these.
     pub(super) fn except(mut self, actions: impl IntoIterator<Item = &'static str>) -> Self {
         self.actions = Selection::of(actions).opposite();
@@ -264,12 +270,13 @@ impl Statement {
 /// What several statements together leave out is what each of them leaves out, and each leaves out the actions it does
 /// not name and the resources it does not name. So for every way to take one of the two from each statement there is a
 /// Deny, with `NotAction` and `NotResource`. Conditions are not turned around: for several keys and absent ones that
-/// would take operators that IAM has not.
+/// would take operators that IAM has not. Nor are variables: one that has no value makes an Allow allow nothing, and
+/// whether a Deny with it holds is not documented, so that the rest might be left open.
 pub(super) fn denying_the_rest(allows: &[Statement]) -> Option<Vec<Statement>> {
     let mut by_resources: BTreeMap<&Selection, Selection> = BTreeMap::new();
     let mut apart: Vec<(Selection, &Selection)> = Vec::new();
     for statement in allows {
-        if statement.condition.is_some() {
+        if statement.condition.is_some() || statement.has_variables() {
             return None;
         }
         if statement.actions.inverted {

@@ -7,18 +7,69 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
+use super::compose::Wanted;
 use super::*;
 use crate::aws::{Network, Region};
 use crate::sandbox::policy::{self, Context, Decision, Policy, PolicyKind, Principal};
 
+const TEAM: &str = "${aws:PrincipalTag/team}";
+
+/// What a Deny means in which a variable has no value: AWS does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// The value names nothing: what the sandbox does.
+    NamesNothing,
+    Holds,
+    DoesNotHold,
+}
+
+/// The policy as one of the readings has it; `None` when no statement is left.
+fn read_as(document: &str, request: &Asked) -> Option<String> {
+    if request.reading == Reading::NamesNothing || request.team.is_some() {
+        return Some(document.to_owned());
+    }
+    let mut policy: Value = serde_json::from_str(document).unwrap();
+    let statements = match policy["Statement"].take() {
+        Value::Array(statements) => statements,
+        one => vec![one],
+    };
+    let open = |value: &Value| value.to_string().contains(TEAM);
+    let statements: Vec<Value> = statements
+        .into_iter()
+        .filter_map(|mut statement| {
+            if statement["Effect"] != "Deny" || !open(&statement) {
+                return Some(statement);
+            }
+            if request.reading == Reading::DoesNotHold {
+                return None;
+            }
+            let members = statement.as_object_mut().unwrap();
+            if members.get("Condition").is_some_and(open) {
+                members.remove("Condition");
+            }
+            if ["Resource", "NotResource"].iter().any(|name| members.get(*name).is_some_and(open)) {
+                members.remove("NotResource");
+                members.insert("Resource".to_owned(), json!("*"));
+            }
+            Some(statement)
+        })
+        .collect();
+    policy["Statement"] = json!(statements);
+    (!statements.is_empty()).then(|| policy.to_string())
+}
+
 /// What the sandbox's engine says of one policy.
 fn decide(document: &str, request: &Asked) -> Decision {
-    let policy = Policy::parse(PolicyKind::Session, document).unwrap_or_else(|e| panic!("{e}: {document}"));
+    let Some(document) = read_as(document, request) else { return Decision::ImplicitDeny };
+    let policy = Policy::parse(PolicyKind::Session, &document).unwrap_or_else(|e| panic!("{e}: {document}"));
     let mut context = Context::default();
     context.set("aws:RequestedRegion", request.region);
     context.set("aws:SourceIp", request.from);
     if let Some(via) = request.via_service {
         context.set("aws:ViaAWSService", via.to_string());
+    }
+    if let Some(team) = request.team {
+        context.set("aws:PrincipalTag/team", team);
     }
     let (principal, resource) = (&Principal::Anonymous, Some(request.resource));
     policy.decide(&policy::Request { principal, action: request.action, resource, context: &context }).decision
@@ -32,6 +83,8 @@ struct Asked {
     region: &'static str,
     from: &'static str,
     via_service: Option<bool>,
+    team: Option<&'static str>,
+    reading: Reading,
 }
 
 /// Managed policies as an account has them: one reads, one only writes, one allows and denies.
@@ -100,16 +153,50 @@ fn request() -> impl Strategy<Value = Asked> {
     let resources = vec!["arn:aws:s3:::a/x", "arn:aws:s3:::b/x", "*", "arn:aws:iam::111122223333:role/x"];
     let regions = vec!["eu-west-1", "eu-central-1", "us-east-1"];
     let from = vec!["203.0.113.7", "203.0.113.200", "198.51.100.1", "2001:db8:1:2::9"];
-    (select(actions), select(resources), select(regions), select(from), select(vec![None, Some(false), Some(true)]))
-        .prop_map(|(action, resource, region, from, via_service)| Asked { action, resource, region, from, via_service })
+    let open = (
+        select(vec![None, Some("a"), Some("b"), Some("*")]),
+        select(vec![Reading::NamesNothing, Reading::Holds, Reading::DoesNotHold]),
+    );
+    (
+        select(actions),
+        select(resources),
+        select(regions),
+        select(from),
+        select(vec![None, Some(false), Some(true)]),
+        open,
+    )
+        .prop_map(|(action, resource, region, from, via_service, (team, reading))| Asked {
+            action,
+            resource,
+            region,
+            from,
+            via_service,
+            team,
+            reading,
+        })
 }
 
+/// With conditions, variables, and the same statement more than once.
 fn own_policy() -> impl Strategy<Value = PolicyDocument> {
     let actions = vec(select(vec!["s3:*", "s3:Get*", "ec2:*", "iam:*", "*", "s3:PutObject"]), 1..3);
-    let resources = vec(select(vec!["*", "arn:aws:s3:::a/*", "arn:aws:s3:::b/*", "arn:aws:s3:::*"]), 1..3);
+    let resource = prop_oneof![
+        8 => select(vec!["*", "arn:aws:s3:::a/*", "arn:aws:s3:::b/*", "arn:aws:s3:::*"]),
+        1 => select(vec![
+            "arn:aws:s3:::${aws:PrincipalTag/team}/*",
+            "arn:aws:s3:::${aws:PrincipalTag/team, 'b'}/*",
+            "arn:aws:s3:::${*}/*",
+        ]),
+    ];
+    let resources = vec(resource, 1..3);
     let condition = prop_oneof![
-        5 => Just(None),
-        1 => Just(Some(json!({ "StringEquals": { "aws:RequestedRegion": "eu-west-1" } }))),
+        8 => Just(None),
+        1 => select(vec![
+            json!({ "StringEquals": { "aws:RequestedRegion": "eu-west-1" } }),
+            json!({ "StringNotEquals": { "aws:RequestedRegion": TEAM } }),
+            json!({ "StringEqualsIfExists": { "aws:PrincipalTag/team": "a" } }),
+            json!({ "ForAllValues:StringEquals": { "aws:PrincipalTag/team": ["a", TEAM] } }),
+        ])
+        .prop_map(Some),
     ];
     let statement = (prop::bool::weighted(0.7), any::<[bool; 2]>(), actions, resources, condition).prop_map(
         |(allow, [not_action, not_resource], actions, resources, condition)| {
@@ -122,7 +209,12 @@ fn own_policy() -> impl Strategy<Value = PolicyDocument> {
             statement
         },
     );
-    vec(statement, 1..4).prop_map(|statements| document(&json!(statements)))
+    let again = vec(any::<prop::sample::Index>(), 0..3);
+    (vec(statement, 1..4), again).prop_map(|(mut statements, again)| {
+        let repeated: Vec<Value> = again.iter().map(|at| at.get(&statements).clone()).collect();
+        statements.extend(repeated);
+        document(&json!(statements))
+    })
 }
 
 fn scope() -> impl Strategy<Value = ScopeDown> {
@@ -358,6 +450,92 @@ fn a_variable_stays_a_variable_and_text_stays_text() {
     assert_eq!(composed(&[in_regions(&["us-east-1"]), old]).unwrap_err(), refused);
     let today = by_policy(&json!({ "Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::a/${aws:userid}" }));
     assert!(composed(&[in_regions(&["us-east-1"]), today]).is_ok());
+}
+
+#[test]
+fn a_policy_that_says_a_thing_twice_does_not_take_the_place_of_a_lock() {
+    let deny = json!({ "Effect": "Deny", "Action": "s3:DeleteObject", "Resource": "*" });
+    let wish = |denies: usize| {
+        let allow = json!({ "Effect": "Allow", "Action": "*", "Resource": "*" });
+        let statements = [vec![allow], vec![deny.clone(); denies]].concat();
+        by_policy(&json!(statements))
+    };
+    let locked = ScopeDown { networks: from_networks(&["203.0.113.0/24"]).networks, ..in_regions(&["eu-west-1"]) };
+    for denies in 0..5 {
+        for (compulsory, locks) in
+            [(in_regions(&["eu-west-1"]), 1), (from_networks(&["203.0.113.0/24"]), 1), (locked.clone(), 2)]
+        {
+            let policy = composed(&[compulsory, ScopeDown::default(), wish(denies)]).unwrap();
+            let inline: Value = serde_json::from_str(policy.inline().unwrap()).unwrap();
+            let statements = inline["Statement"].as_array().unwrap();
+            assert_eq!(statements.iter().filter(|one| one.get("Condition").is_some()).count(), locks, "{inline}");
+            assert_eq!(statements.iter().filter(|one| **one == deny).count(), denies.min(1), "{inline}");
+        }
+    }
+    // Alone it is still sent as it was written.
+    let alone = wish(2);
+    assert_eq!(
+        composed(std::slice::from_ref(&alone)).unwrap().inline(),
+        alone.policy.as_ref().map(PolicyDocument::as_str)
+    );
+}
+
+#[test]
+fn a_session_policy_that_lacks_something_wanted_is_not_given_to_anybody() {
+    let reads = json!({ "Effect": "Allow", "Action": "s3:Get*", "Resource": "*" });
+    let denies = json!({ "Effect": "Deny", "Action": "s3:GetObjectAcl", "Resource": "*" });
+    let mut role = in_regions(&["eu-west-1"]);
+    role.policy = by_policy(&json!([reads, denies])).policy;
+    let asked = from_networks(&["203.0.113.0/24"]);
+    let parts = [Part { from: Source::Role, scope: &role }, Part { from: Source::Asked, scope: &asked }];
+    let good = compose(&parts, Partition::Aws, None).unwrap();
+    let wanted = Wanted::of(&parts, Partition::Aws, None).unwrap();
+    assert_eq!(wanted.is_kept_by(&good), Ok(()));
+    let inline: Value = serde_json::from_str(good.inline().unwrap()).unwrap();
+    let said = inline["Statement"].as_array().unwrap();
+    assert_eq!(said.len(), 4);
+    let lacks = |at: usize| {
+        let mut rest = said.clone();
+        rest[at] = json!({ "Effect": "Allow", "Action": "s3:*", "Resource": "*" });
+        let policy = SessionPolicy::new(Some(document(&json!(rest))), vec![]).unwrap();
+        wanted.is_kept_by(&policy)
+    };
+    let from = |at: usize| if said[at].to_string().contains("SourceIp") { Source::Asked } else { Source::Role };
+    for at in 0..said.len() {
+        assert_eq!(lacks(at), Err(CannotCompose::Lost(from(at))), "{}", said[at]);
+    }
+    // None at all would allow everything.
+    for scope in [read_only(), by_policy(&reads)] {
+        let wanted = Wanted::of(&[Part { from: Source::Rule, scope: &scope }], Partition::Aws, None).unwrap();
+        assert_eq!(wanted.is_kept_by(&SessionPolicy::default()), Err(CannotCompose::Lost(Source::Rule)));
+    }
+    assert!(CannotCompose::Lost(Source::Rule).to_string().contains("the limit of the rule that grants it"));
+}
+
+#[test]
+fn a_compulsory_policy_with_a_variable_stays_what_allows() {
+    let own = json!({ "Effect": "Allow", "Action": "s3:*", "Resource": format!("arn:aws:s3:::{TEAM}/*") });
+    let everything = by_policy(&json!({ "Effect": "Allow", "Action": ["s3:*", "ec2:*"], "Resource": "*" }));
+    let policy = composed(&[by_policy(&own), ScopeDown::default(), everything]).unwrap();
+    let inline: Value = serde_json::from_str(policy.inline().unwrap()).unwrap();
+    let denied = json!({ "Effect": "Deny", "NotAction": ["ec2:*", "s3:*"], "Resource": "*" });
+    assert_eq!(inline["Statement"], json!([own, denied]));
+    // Where something else has to be what allows, both cannot be kept.
+    let refused = CannotCompose::Ceilings { one: Source::Role, other: Source::Rule };
+    assert_eq!(composed(&[read_only(), by_policy(&own)]).unwrap_err(), refused);
+    let other =
+        by_policy(&json!({ "Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::a/${aws:userid}" }));
+    assert_eq!(composed(&[by_policy(&own), other]).unwrap_err(), refused);
+    assert!(refused.to_string().ends_with("if it is inline and without conditions and variables"), "{refused}");
+}
+
+#[test]
+fn what_is_compulsory_is_what_allows_and_what_is_asked_for_denies() {
+    let reads = json!({ "Effect": "Allow", "Action": "s3:Get*", "Resource": "*" });
+    let wish = by_policy(&json!({ "Effect": "Allow", "Action": ["s3:*", "ec2:*"], "Resource": "*" }));
+    let policy = composed(&[by_policy(&reads), ScopeDown::default(), wish]).unwrap();
+    let inline: Value = serde_json::from_str(policy.inline().unwrap()).unwrap();
+    assert_eq!(inline["Statement"][0], reads);
 }
 
 #[test]
