@@ -72,9 +72,9 @@ async fn keys_can_be_shorter_narrower_newer_and_for_another_region() {
     home.run(&["creds", ROLE].iter().chain(&limits).copied().collect::<Vec<_>>()).good();
     let limited = json!({ "asked": ["only reading", "only in eu-west-1 and us-east-1", "only from the address it is asked for from"] });
     let intents = || async { world.broker.events().await.into_iter().filter(|(kind, _)| kind == "issue.intended") };
-    assert_eq!(intents().await.last().unwrap().1["scope_down"], limited);
+    assert_eq!(intents().await.next_back().unwrap().1["scope_down"], limited);
     home.run(&["console", ROLE, "--print", "--read-only"]).good();
-    let opened = intents().await.last().unwrap().1;
+    let opened = intents().await.next_back().unwrap().1;
     assert_eq!(
         (&opened["scope_down"], &opened["delivery"]),
         (&json!({ "asked": ["only reading"] }), &json!("api:console"))

@@ -330,7 +330,7 @@ async fn a_console_of_an_older_session_shows_nothing_more_once_it_is_revoked() {
     let page = real.console(&mut old, real.session(&Assertion::default(), &[]).await).await;
     assert!(is_console(&page));
     actix_web::rt::time::sleep(std::time::Duration::from_millis(1100)).await;
-    let policy = super::services::REVOKE.replace("<now>", &date_time(SystemClock.now()));
+    let policy = services::REVOKE.replace("<now>", &date_time(SystemClock.now()));
     let put = ["iam", "put-role-policy", "--role-name", "ReadOnly", "--policy-name", "AWSRevokeOlderSessions"];
     real.aws(&admin(), &[&put[..], &["--policy-document", &policy]].concat()).await.unwrap();
     let denied = old.get(page.url.as_str()).await;
