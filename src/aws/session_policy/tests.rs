@@ -501,8 +501,8 @@ fn a_session_policy_that_lacks_something_wanted_is_not_given_to_anybody() {
         wanted.is_kept_by(&policy)
     };
     let from = |at: usize| if said[at].to_string().contains("SourceIp") { Source::Asked } else { Source::Role };
-    for at in 0..said.len() {
-        assert_eq!(lacks(at), Err(CannotCompose::Lost(from(at))), "{}", said[at]);
+    for (at, statement) in said.iter().enumerate() {
+        assert_eq!(lacks(at), Err(CannotCompose::Lost(from(at))), "{statement}");
     }
     // None at all would allow everything.
     for scope in [read_only(), by_policy(&reads)] {
