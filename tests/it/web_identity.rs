@@ -99,7 +99,7 @@ async fn a_click_becomes_keys_that_the_aws_cli_takes_and_a_page_of_the_console()
     let events = world.broker.events().await;
     let one = |kind: &str| &events.iter().find(|(found, _)| found == kind).unwrap_or_else(|| panic!("no {kind}")).1;
     assert_eq!(one("issue.intended")["method"], "web-identity");
-    assert_eq!(one("issue.succeeded")["web_identity_token"], claims["jti"]);
+    assert_eq!(one("issue.succeeded")["assertion"], claims["jti"]);
     // The signature is what makes it good: it is nowhere but on the wire.
     let signature = shown[0].rsplit('.').next().unwrap();
     let disk = world.broker.bytes_on_disk();
