@@ -1,6 +1,6 @@
 //! The keys that sign tokens for AWS, and how one takes over from another without anybody noticing.
 //!
-//! [`schedule`](crate::issuance::web_identity::schedule) says what each key is for; here they are made, sealed, recorded
+//! [`schedule`] says what each key is for; here they are made, sealed, recorded
 //! and removed. Each use reads the list from the database, so a key that another process made or withdrew counts at once.
 //! The first is made when it is needed: an installation that gives no such tokens has no such key.
 
